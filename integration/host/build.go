@@ -20,9 +20,10 @@ func built() string {
 	return made.binary
 }
 
-// Build builds cmd/mini, static, with the race detector or other flags if
-// extra says so, into a directory of the machine. [New] uses it from then on.
-// It is for TestMain, which calls clean at the end.
+// Build builds cmd/mini, static, with extra flags of go build such as -cover
+// if there are any, into a directory of the machine. [New] uses it from then on.
+// When the variable MINI_BINARY names a binary, that one is tested instead.
+// Build is for TestMain, which calls clean at the end.
 func Build(extra ...string) (clean func() error, err error) {
 	dir, err := os.MkdirTemp("", "mini-bin")
 	if err != nil {
@@ -30,18 +31,29 @@ func Build(extra ...string) (clean func() error, err error) {
 	}
 	clean = func() error { return os.RemoveAll(dir) }
 	binary := filepath.Join(dir, "mini")
-	args := append([]string{"build", "-trimpath", "-o", binary}, extra...)
-	cmd := exec.Command("go", append(args, "./cmd/mini")...)
-	cmd.Dir = SourceDir()
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return clean, fmt.Errorf("building cmd/mini: %w\n%s", err, out)
+	if given := os.Getenv("MINI_BINARY"); given != "" {
+		if binary, err = filepath.Abs(given); err != nil {
+			return clean, fmt.Errorf("finding MINI_BINARY: %w", err)
+		}
+	} else if err := compile(binary, extra); err != nil {
+		return clean, err
 	}
 	made.Lock()
 	defer made.Unlock()
 	made.binary = binary
 	made.image = sync.OnceValues(func() (string, error) { return makeBusybox(dir) })
 	return clean, nil
+}
+
+func compile(binary string, extra []string) error {
+	args := append([]string{"build", "-trimpath", "-o", binary}, extra...)
+	cmd := exec.Command("go", append(args, "./cmd/mini")...)
+	cmd.Dir = SourceDir()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building cmd/mini: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // SourceDir is the top directory of mini's source: the nearest one above the
