@@ -1,0 +1,270 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/minirt/mini/network/netns"
+	"github.com/minirt/mini/network/port"
+	"github.com/minirt/mini/plan"
+)
+
+// AttachPlan gives the steps that connect a container's network namespace, an
+// open /proc/PID/ns/net, to the network, which must be up. The printed commands
+// call the namespace by [Endpoint.NamespaceName].
+func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
+	mk, err := m.readMark(networkOf(ep))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if mk == nil || !mk.Ready {
+		return plan.Plan{}, fmt.Errorf("attaching %s: network %s is not up", ep.ContainerName, ep.NetworkName)
+	}
+	if len(ep.Ports) > 0 && ep.Prefix != mk.Prefix {
+		// Every network went down since Reserve, and the chains have another
+		// name now. What is on record must be what will be added.
+		ep.publish(mk.Prefix)
+		if err := m.save(ep); err != nil {
+			return plan.Plan{}, err
+		}
+	}
+	return m.attachPlan(ep, mk, ns), nil
+}
+
+// attachPlan orders the steps so that the container is announced once it can
+// answer, and published once it is connected.
+func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
+	c := &container{ep: ep, ns: ns}
+	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
+	p.Add(stepNamespace(ep), c.stepPrepare(), c.stepLoopback(),
+		c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp())
+	if ep.DefaultRoute {
+		p.Add(c.stepRoute())
+	}
+	if len(ep.Rules) > 0 {
+		p.Add(m.stepPublish(ep))
+	}
+	if len(ep.udpPorts()) > 0 {
+		p.Add(stepFlush(ep.udpPorts()))
+	}
+	last := &p.Steps[len(p.Steps)-1]
+	do := last.Do
+	last.Do = func(ctx context.Context) error {
+		defer c.close()
+		return do(ctx)
+	}
+	return p
+}
+
+// container is the side of the plan that acts inside the namespace, through a
+// netlink socket that stays open from the first such step to the last.
+type container struct {
+	ep   *Endpoint
+	ns   *os.File
+	nl   *netlink.Handle
+	link netlink.Link
+}
+
+func (c *container) close() {
+	if c.nl != nil {
+		c.nl.Close()
+		c.nl = nil
+	}
+}
+
+// inside prints a command that is run in the container's namespace.
+func (c *container) inside(words ...string) string {
+	return plan.Command(append([]string{"ip", "-n", c.ep.NamespaceName()}, words...)...)
+}
+
+func stepNamespace(ep *Endpoint) plan.Step {
+	return plan.Step{
+		Name: "make the container's network namespace",
+		Why:  "It has links, addresses, routes and rules of its own. The container's first process is born in it with clone(CLONE_NEWNET); by hand it gets a name.",
+		Cmds: []string{plan.Command("ip", "netns", "add", ep.NamespaceName())},
+	}
+}
+
+// stepPrepare sets the defaults for links that are yet to be born.
+func (c *container) stepPrepare() plan.Step {
+	settings := [][2]string{{"net.ipv4.conf.default.arp_notify", "1"}}
+	why := "arp_notify makes the link announce its address when it comes up, so that neighbours forget a former owner of the address."
+	if hasIPv6() {
+		settings = append(settings, [2]string{"net.ipv6.conf.default.disable_ipv6", "1"})
+		why += " The network has no IPv6, so the link gets no IPv6 address that no rule guards."
+	}
+	step := plan.Step{
+		Name: "set defaults for the container's links", Why: why,
+		Do: func(context.Context) (err error) {
+			c.nl, err = netns.Open(c.ns, func() error {
+				for _, s := range settings {
+					if err := writeSysctl(s[0], s[1]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			return err
+		},
+		Undo: func(context.Context) error { c.close(); return nil },
+	}
+	for _, s := range settings {
+		step.Cmds = append(step.Cmds, plan.Command("ip", "netns", "exec", c.ep.NamespaceName())+" "+sysctlCommand(s[0], s[1]))
+	}
+	return step
+}
+
+func (c *container) stepLoopback() plan.Step {
+	return plan.Step{
+		Name: "switch lo on", Why: "A new namespace has a loopback link, but it is off.",
+		Cmds: []string{c.inside("link", "set", "dev", "lo", "up")},
+		Do:   func(context.Context) error { return loopbackUp(c.nl) },
+	}
+}
+
+func loopbackUp(h *netlink.Handle) error {
+	// lo has index 1 in every namespace: LOOPBACK_IFINDEX in the kernel.
+	lo := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
+	return linkErr("switching on", "lo", h.LinkSetUp(lo))
+}
+
+func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
+	ep := c.ep
+	v := vethPair{
+		Host: ep.HostLink, Peer: ep.Interface, HostMAC: hostMACFor(ep.IP), PeerMAC: net.HardwareAddr(ep.MAC),
+		MTU: mk.MTU, Master: mk.Index,
+	}
+	mtu := fmt.Sprint(v.MTU)
+	return plan.Step{
+		Name: "lay a cable from " + mk.Bridge + " to the container's " + ep.Interface,
+		Why:  "A veth pair: what enters one end leaves the other. One end is born on the bridge, the other inside the container, which is far quicker than moving it there.",
+		Cmds: []string{plan.Command("ip", "link", "add", "name", v.Host, "address", v.HostMAC.String(), "mtu", mtu, "master", mk.Bridge, "up",
+			"type", "veth", "peer", "name", v.Peer, "address", v.PeerMAC.String(), "mtu", mtu, "netns", ep.NamespaceName())},
+		Do: func(context.Context) error {
+			v.PeerNS = int(c.ns.Fd())
+			return addVeth(v)
+		},
+		Undo: func(context.Context) error {
+			h, err := m.host()
+			if err != nil {
+				return err
+			}
+			return deleteLink(h, v.Host, ep.alias())
+		},
+	}
+}
+
+func (c *container) stepTag() plan.Step {
+	ep := c.ep
+	return plan.Step{
+		Name: "tag " + ep.HostLink + " and let it talk to itself",
+		Why:  "The alias says whose it is. Hairpin mode lets a container reach its own published port: the packet leaves the bridge where it came in.",
+		Cmds: []string{
+			plan.Command("ip", "link", "set", "dev", ep.HostLink, "alias", ep.alias()),
+			plan.Command("ip", "link", "set", "dev", ep.HostLink, "type", "bridge_slave", "hairpin", "on"),
+		},
+		Do: func(context.Context) error { return tagPort(ep.HostLink, ep.alias()) },
+	}
+}
+
+func (c *container) stepAddress() plan.Step {
+	ep := c.ep
+	addr := fmt.Sprintf("%s/%d", ep.IP, ep.PrefixLen)
+	return plan.Step{
+		Name: "give the container the address " + addr,
+		Why:  "It was taken from the network's pool, and is on record as this container's.",
+		Cmds: []string{c.inside("address", "add", addr, "broadcast", "+", "dev", ep.Interface)},
+		Do: func(context.Context) (err error) {
+			if c.link, err = c.nl.LinkByName(ep.Interface); err != nil {
+				return linkErr("looking in the container for", ep.Interface, err)
+			}
+			return setAddress(c.nl, c.link, ep.IP, ep.PrefixLen)
+		},
+	}
+}
+
+func (c *container) stepUp() plan.Step {
+	name := c.ep.Interface
+	return plan.Step{
+		Name: "switch the container's " + name + " on",
+		Why:  "The address came first, so that the link can announce it now.",
+		Cmds: []string{c.inside("link", "set", "dev", name, "up")},
+		Do: func(context.Context) error {
+			return linkErr("switching on the container's", name, c.nl.LinkSetUp(c.link))
+		},
+	}
+}
+
+func (c *container) stepRoute() plan.Step {
+	ep := c.ep
+	return plan.Step{
+		Name: "route everything else through " + ep.Gateway.String(),
+		Why:  "The bridge's address is the way to the world.",
+		Cmds: []string{c.inside("route", "add", "default", "via", ep.Gateway.String(), "dev", ep.Interface)},
+		Do: func(context.Context) error {
+			r := &netlink.Route{LinkIndex: c.link.Attrs().Index, Gw: ep.Gateway.AsSlice()}
+			return linkErr("adding the default route to", ep.Interface, c.nl.RouteAdd(r))
+		},
+	}
+}
+
+// stepPublish adds the rules of all ports with one program run.
+func (m *Manager) stepPublish(ep *Endpoint) plan.Step {
+	step := plan.Step{
+		Name: "publish " + portList(ep.Ports),
+		Why:  "What arrives for the host's port is sent on to the container. A socket of mini already holds the port, so that no other program can take it.",
+		Do:   func(ctx context.Context) error { return m.fw.AddAll(ctx, ep.Rules) },
+		Undo: func(ctx context.Context) error { return m.fw.RemoveAll(ctx, ep.Rules) },
+	}
+	for _, r := range ep.Rules {
+		step.Cmds = append(step.Cmds, r.AddCommand())
+	}
+	return step
+}
+
+func portList(ports []port.Mapping) string {
+	text := ports[0].String()
+	if len(ports) > 1 {
+		text += fmt.Sprintf(" and %d more", len(ports)-1)
+	}
+	return text
+}
+
+// stepFlush makes the kernel forget UDP flows to the host ports. UDP has no
+// connection: a client that goes on sending keeps an old flow alive, and with
+// it the decision that was taken before the rules changed.
+func stepFlush(ports []port.Mapping) plan.Step {
+	step := plan.Step{
+		Name: "forget old UDP flows",
+		Why:  "Connection tracking remembers where a client's packets went before the rules changed, and would keep sending them there.",
+		Do:   func(context.Context) error { return flushUDP(ports) },
+	}
+	for _, p := range ports {
+		words := []string{"conntrack", "-D", "-p", "udp", "--orig-port-dst", fmt.Sprint(p.HostPort)}
+		if !p.HostIP.IsUnspecified() {
+			words = append(words, "--orig-dst", p.HostIP.String())
+		}
+		// conntrack fails when there is no such flow.
+		step.Cmds = append(step.Cmds, plan.Command(words...)+" 2>/dev/null || true")
+	}
+	return step
+}
+
+// LoopbackPlan gives the step that a container without a network needs.
+func (m *Manager) LoopbackPlan(name string, ns *os.File) plan.Plan {
+	c := &container{ep: &Endpoint{ContainerName: name}, ns: ns}
+	step := c.stepLoopback()
+	step.Do = func(context.Context) error {
+		h, err := netns.Open(ns, nil)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		return loopbackUp(h)
+	}
+	return plan.Plan{Title: "give " + name + " a loopback link", Steps: []plan.Step{stepNamespace(c.ep), step}}
+}

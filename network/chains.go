@@ -1,0 +1,149 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/minirt/mini/network/firewall"
+)
+
+// chainState is the record firewall.json: which chains are ours.
+type chainState struct {
+	Prefix string `json:"prefix"`
+	// Stage is "" when no chain of ours should exist, baseStarting while they
+	// are made, baseUp when they are there.
+	Stage string `json:"stage"`
+	// MadeUser: the administrator's chain was missing, so we made it.
+	MadeUser bool `json:"made_user_chain,omitempty"`
+	// Chains and Rules are exactly those that were made.
+	Chains []firewall.Chain `json:"chains,omitempty"`
+	Rules  []firewall.Rule  `json:"rules,omitempty"`
+}
+
+const (
+	baseStarting = "starting"
+	baseUp       = "up"
+)
+
+func (m *Manager) chainPath() string { return m.statePath("firewall.json") }
+
+func (m *Manager) chainState() (chainState, error) {
+	var s chainState
+	err := readJSON(m.chainPath(), &s)
+	return s, ignoreMissing(err)
+}
+
+// prefix gives the chain prefix in use, or the one that the next network to
+// come up will use, as far as can be told now.
+func (m *Manager) prefix() (string, error) {
+	s, err := m.chainState()
+	if err != nil {
+		return "", err
+	}
+	if s.Stage != "" {
+		return s.Prefix, nil
+	}
+	return m.choosePrefix()
+}
+
+// choosePrefix finds a prefix whose chains nobody has. A Docker on the host
+// flushes and deletes the chains it knows by name, whoever made them.
+func (m *Manager) choosePrefix() (string, error) {
+	if m.opt.ChainPrefix != "" {
+		return m.opt.ChainPrefix, nil
+	}
+	candidates := []string{"DOCKER", "MINI", "MINI2", "MINI3", "MINI4"}
+	for _, p := range candidates {
+		taken, err := m.hasChains(p)
+		if err != nil {
+			return "", err
+		}
+		if !taken {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("choosing a chain prefix: others have chains for all of %q: use --chain-prefix", candidates)
+}
+
+// hasChains looks for the two chains that every Docker, or another mini, has
+// at least one of.
+func (m *Manager) hasChains(prefix string) (bool, error) {
+	for _, c := range []firewall.Chain{{Table: "nat", Name: prefix}, {Table: "filter", Name: prefix + "-FORWARD"}} {
+		if ok, err := m.fw.HasChain(c); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// startChains records that the shared chains are about to be made, unless they
+// are there. The caller holds networks.lock.
+func (m *Manager) startChains() (chainState, error) {
+	s, err := m.chainState()
+	if err != nil || s.Stage != "" {
+		return s, err
+	}
+	prefix, err := m.choosePrefix()
+	if err != nil {
+		return s, err
+	}
+	if prefix != "DOCKER" && m.opt.ChainPrefix == "" && prefix != s.Prefix {
+		m.opt.Notice("chain DOCKER belongs to somebody else: mini's chains are named " + prefix)
+	}
+	user, err := m.fw.HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain})
+	if err != nil {
+		return s, err
+	}
+	s = m.baseState(prefix)
+	s.MadeUser = !user
+	if err := replaceJSON(m.chainPath(), s); err != nil {
+		return s, fmt.Errorf("recording the chain prefix: %w", err)
+	}
+	return s, nil
+}
+
+func (m *Manager) baseState(prefix string) chainState {
+	base := firewall.Base(prefix, m.owner)
+	s := chainState{Prefix: prefix, Stage: baseStarting}
+	for _, c := range base.Chains {
+		s.Chains = append(s.Chains, c.Chain)
+	}
+	for _, r := range base.Rules {
+		s.Rules = append(s.Rules, r.Rule)
+	}
+	return s
+}
+
+// setStage records how far the shared chains are.
+func (m *Manager) setStage(stage string) error {
+	s, err := m.chainState()
+	if err != nil {
+		return err
+	}
+	if s.Stage == stage {
+		return nil
+	}
+	s.Stage = stage
+	return replaceJSON(m.chainPath(), s)
+}
+
+// mark is the record up.json of a network that is up, or was about to be.
+type mark struct {
+	Bridge string          `json:"bridge"`
+	Index  int             `json:"index,omitempty"` // of the link
+	MTU    int             `json:"mtu"`             // in bytes
+	Prefix string          `json:"chain_prefix"`
+	Ready  bool            `json:"ready"`
+	Rules  []firewall.Rule `json:"rules"`
+}
+
+// readMark gives the network's mark, nil when it has none.
+func (m *Manager) readMark(n *Network) (*mark, error) {
+	mk := new(mark)
+	err := readJSON(m.markPath(n), mk)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return mk, err
+}

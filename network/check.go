@@ -1,0 +1,172 @@
+package network
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/minirt/mini/ipam"
+	"github.com/minirt/mini/network/port"
+)
+
+// maxName keeps every tag made of a name within the 255 bytes of a rule
+// comment and of a link alias.
+const maxName = 128
+
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errorf(ErrInvalid, "the name is empty")
+	case len(name) > maxName:
+		return errorf(ErrInvalid, "the name %.20q… has %d characters: want at most %d", name, len(name), maxName)
+	case !namePattern.MatchString(name):
+		return errorf(ErrInvalid, "invalid name %q: only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed", name)
+	}
+	return nil
+}
+
+// checkLink says whether the kernel would take the name for a link.
+func checkLink(name string) error {
+	if len(name) > 15 || !namePattern.MatchString(name) {
+		return errorf(ErrInvalid, "invalid link name %q: want at most 15 of a-z, 0-9, _, . and -", name)
+	}
+	return nil
+}
+
+func isHex(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// Bounds of the MTU in bytes: RFC 791 asks every link for 68; a veth takes no
+// more than 65535.
+const (
+	minMTU = 68
+	maxMTU = 65535
+)
+
+// checkCreate checks all that can be checked without looking at the host, and
+// fills in defaults.
+func checkCreate(opt CreateOptions) (CreateOptions, error) {
+	if err := checkName(opt.Name); err != nil {
+		return opt, err
+	}
+	fail := func(format string, args ...any) (CreateOptions, error) {
+		return opt, errorf(ErrInvalid, "creating network %s: %s", opt.Name, fmt.Sprintf(format, args...))
+	}
+	if opt.Driver == "" {
+		opt.Driver = DriverBridge
+	}
+	if opt.Driver != DriverBridge {
+		return fail("driver %q is not supported: want bridge", opt.Driver)
+	}
+	opt.Options = maps.Clone(opt.Options)
+	if err := applyOptions(&opt); err != nil {
+		return fail("%s", err.Error())
+	}
+	if opt.MTU != 0 && (opt.MTU < minMTU || opt.MTU > maxMTU) {
+		return fail("mtu %d is not between %d and %d", opt.MTU, minMTU, maxMTU)
+	}
+	if opt.Bridge != "" {
+		if err := checkLink(opt.Bridge); err != nil {
+			return fail("%s", err.Error())
+		}
+	}
+	if !opt.Subnet.IsValid() {
+		if opt.Gateway.IsValid() || opt.IPRange.IsValid() {
+			return fail("a gateway or an ip-range needs a subnet")
+		}
+		return opt, nil
+	}
+	cfg := ipam.Config{Subnet: opt.Subnet, Gateway: opt.Gateway, Range: opt.IPRange}
+	if err := cfg.Validate(); err != nil {
+		return fail("%s", err.Error())
+	}
+	return opt, nil
+}
+
+// applyOptions takes over the driver options that mini knows under other names.
+func applyOptions(opt *CreateOptions) error {
+	if v, ok := opt.Options["com.docker.network.bridge.name"]; ok && opt.Bridge == "" {
+		opt.Bridge = v
+	}
+	if v, ok := opt.Options["com.docker.network.driver.mtu"]; ok && opt.MTU == 0 {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("option com.docker.network.driver.mtu: %q is not a number", v)
+		}
+		opt.MTU = n
+	}
+	return nil
+}
+
+var ifacePattern = regexp.MustCompile(`^eth[0-9]{1,2}$`)
+
+// checkSpec checks an endpoint against its network without looking at the host.
+func checkSpec(n *Network, s EndpointSpec) error {
+	switch {
+	case n.Driver != DriverBridge:
+		return errorf(ErrInvalid, "network %s has no endpoints: its driver is %s", n.Name, n.Driver)
+	case len(s.ContainerID) < 16 || !isHex(s.ContainerID):
+		return errorf(ErrInvalid, "invalid container id %q: want at least 16 hexadecimal digits", s.ContainerID)
+	case !ifacePattern.MatchString(s.Interface):
+		return errorf(ErrInvalid, "invalid interface %q: want eth0 to eth99", s.Interface)
+	}
+	if err := checkName(s.ContainerName); err != nil {
+		return err
+	}
+	for _, a := range s.Aliases {
+		if err := checkName(a); err != nil {
+			return fmt.Errorf("network alias: %w", err)
+		}
+	}
+	if s.IP.IsValid() && !n.Subnet.Contains(s.IP) {
+		return errorf(ErrInvalid, "address %s is outside the subnet %s of network %s", s.IP, n.Subnet, n.Name)
+	}
+	if err := checkMAC(s.MAC); err != nil {
+		return err
+	}
+	return checkPorts(s.Ports)
+}
+
+func checkMAC(mac net.HardwareAddr) error {
+	if mac == nil {
+		return nil
+	}
+	if len(mac) != 6 || mac[0]&1 != 0 || mac.String() == "00:00:00:00:00:00" {
+		return errorf(ErrInvalid, "invalid MAC address %q: want the address of one station, such as 02:42:ac:11:00:02", mac)
+	}
+	return nil
+}
+
+func checkPorts(ports []port.Mapping) error {
+	seen := make(map[port.Mapping]bool)
+	for _, p := range ports {
+		if p.ContainerPort == 0 || (p.HostPortEnd != 0 && p.HostPortEnd < p.HostPort) {
+			return errorf(ErrInvalid, "invalid port mapping %s", p)
+		}
+		if p.HostIP.IsValid() && !p.HostIP.Is4() {
+			return errorf(ErrInvalid, "invalid port mapping %s: the host address is not IPv4", p)
+		}
+		key := port.Mapping{HostIP: hostIP(p), HostPort: p.HostPort, Proto: p.Proto}
+		if p.HostPort != 0 && p.HostPortEnd == 0 {
+			if seen[key] {
+				return errorf(ErrInvalid, "host port %s:%d/%s is asked for twice", hostIP(p), p.HostPort, p.Proto)
+			}
+			seen[key] = true
+		}
+	}
+	return nil
+}
+
+func hostIP(p port.Mapping) netip.Addr {
+	if p.HostIP.IsValid() {
+		return p.HostIP
+	}
+	return netip.IPv4Unspecified()
+}

@@ -1,0 +1,33 @@
+// Package network connects containers: networks, their bridges, addresses,
+// published ports and firewall rules.
+//
+// There is no daemon. A [Manager] is a view of two directories, and any number
+// of processes use them at once. What a process is about to change is written
+// down before it acts, so that whoever comes after a crash finds and frees it.
+//
+// The order of a container's life:
+//
+//	Reserve ──► Up ──► AttachPlan.Run … DetachPlan.RunAll ──► Release
+//	│           │      │                │                     └ address, record
+//	│           │      │                └ bridge port, DNAT rules, conntrack
+//	│           │      └ veth pair, address, route, DNAT rules
+//	│           └ bridge and rules, unless they are there
+//	└ intent on record, address, host ports held by sockets
+//
+// What touches the kernel is a [plan.Plan] first: `--explain` and `--dry-run`
+// print the very steps that are run. Locks are held for the bookkeeping only;
+// bringing a network up or down is the one change made under a lock.
+//
+// Files below Options.Root, which survive a reboot:
+//
+//	networks/<name>.json                    a network's definition
+//
+// and below Options.State, which must not:
+//
+//	networks.lock                           held while a network goes up or down
+//	firewall.json                           which chain prefix, and is it in place
+//	networks/<id>/lock                      held while endpoints come, or the network goes
+//	networks/<id>/up.json                   the bridge and the rules that stand for the network
+//	networks/<id>/addresses                 the address bitmap, see package ipam
+//	networks/<id>/endpoints/<container>.json one container on the network
+package network

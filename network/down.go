@@ -1,0 +1,229 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// Remove takes a network away for good. It fails when containers are on it.
+func (m *Manager) Remove(ctx context.Context, n *Network, observe plan.Observer) error {
+	if n.Predefined() {
+		return errorf(ErrInvalid, "%s is a pre-defined network and cannot be removed", n.Name)
+	}
+	return m.whileUnused(n, func() error {
+		if err := m.takeDown(ctx, n, observe); err != nil {
+			return err
+		}
+		// The definition goes before the state: a crash in between leaves only
+		// a directory on a tmpfs that nobody looks for.
+		if err := os.Remove(m.defPath(n.Name)); err != nil {
+			return fmt.Errorf("removing network %s: %w", n.Name, ignoreMissing(err))
+		}
+		return os.RemoveAll(m.netDir(n))
+	})
+}
+
+// Down takes the bridge and the rules of an unused network away, and keeps its
+// definition. The chains that all networks share go with the last one.
+func (m *Manager) Down(ctx context.Context, n *Network, observe plan.Observer) error {
+	if n.Driver != DriverBridge {
+		return nil
+	}
+	return m.whileUnused(n, func() error { return m.takeDown(ctx, n, observe) })
+}
+
+// Prune removes the unused networks of users, except those that keep wants, and
+// takes the default network down when it is unused. It gives the names removed.
+func (m *Manager) Prune(ctx context.Context, keep func(*Network) bool, observe plan.Observer) (removed []string, err error) {
+	nets, err := m.stored()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, n := range nets {
+		switch {
+		case n.Name == Bridge:
+			err = m.Down(ctx, n, observe)
+		case n.Predefined() || (keep != nil && keep(n)):
+			continue
+		default:
+			if err = m.Remove(ctx, n, observe); err == nil {
+				removed = append(removed, n.Name)
+			}
+		}
+		if err != nil && !errors.Is(err, ErrInUse) {
+			errs = append(errs, err)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
+// whileUnused runs fn with the network's lock held against new endpoints.
+func (m *Manager) whileUnused(n *Network, fn func() error) error {
+	unlock, err := lock(m.netDir(n)+"/lock", unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	eps, err := m.Endpoints(n)
+	if err != nil {
+		return err
+	}
+	if len(eps) > 0 {
+		return inUse(n, eps)
+	}
+	unlockAll, err := lock(m.statePath("networks.lock"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlockAll()
+	return fn()
+}
+
+func (m *Manager) takeDown(ctx context.Context, n *Network, observe plan.Observer) error {
+	p, last, err := m.downPlan(n)
+	if err != nil || len(p.Steps) == 0 {
+		return err
+	}
+	if err := p.RunAll(ctx, observe); err != nil {
+		return err
+	}
+	if err := ignoreMissing(os.Remove(m.markPath(n))); err != nil {
+		return err
+	}
+	if last {
+		return m.setStage("")
+	}
+	return nil
+}
+
+// DownPlan gives the steps that take a network's bridge and rules away. It is
+// empty when the network is not up.
+func (m *Manager) DownPlan(n *Network) (plan.Plan, error) {
+	p, _, err := m.downPlan(n)
+	return p, err
+}
+
+// downPlan says also whether the shared chains are part of it, because no
+// other network is up.
+func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
+	p.Title = "take network " + n.Name + " down"
+	mk, err := m.readMark(n)
+	if mk == nil || err != nil {
+		return p, false, err
+	}
+	p.Add(m.stepDropBridge(n, mk), m.stepDropRules("remove the rules of network "+n.Name,
+		"Exactly the rules on record, all tagged mini:"+n.tag()+".", mk.Rules))
+	others, err := m.othersUp(n)
+	if err != nil || others {
+		return p, false, err
+	}
+	chains, err := m.chainState()
+	if err != nil {
+		return p, false, err
+	}
+	if chains.Stage != "" {
+		p.Add(m.stepDropJumps(chains), m.stepDropChains(chains))
+	}
+	return p, true, nil
+}
+
+// othersUp looks for the mark of another network.
+func (m *Manager) othersUp(n *Network) (bool, error) {
+	entries, err := os.ReadDir(m.statePath("networks"))
+	if err != nil {
+		return false, ignoreMissing(err)
+	}
+	for _, e := range entries {
+		if e.Name() == n.ID {
+			continue
+		}
+		if _, err := os.Stat(m.markPath(&Network{ID: e.Name()})); err == nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (m *Manager) stepDropBridge(n *Network, mk *mark) plan.Step {
+	return plan.Step{
+		Name: "delete bridge " + mk.Bridge,
+		Why:  "Nobody is on it. Its address and its sysctls go with it.",
+		Cmds: []string{plan.Command("ip", "link", "delete", "dev", mk.Bridge)},
+		Do: func(context.Context) error {
+			h, err := m.host()
+			if err != nil {
+				return err
+			}
+			return deleteLink(h, mk.Bridge, n.alias())
+		},
+	}
+}
+
+func (m *Manager) stepDropRules(name, why string, rules []firewall.Rule) plan.Step {
+	step := plan.Step{Name: name, Why: why}
+	for _, r := range rules {
+		step.Cmds = append(step.Cmds, r.DeleteCommand())
+	}
+	step.Do = func(ctx context.Context) error { return m.fw.RemoveAll(ctx, rules) }
+	return step
+}
+
+// stepDropJumps removes the shared rules. The jump to the administrator's chain
+// stays as long as that chain has rules: they keep their effect.
+func (m *Manager) stepDropJumps(s chainState) plan.Step {
+	keep := func(r firewall.Rule) bool { return slices.Contains(r.Spec, firewall.UserChain) }
+	step := m.stepDropRules("remove the jumps to mini's chains", "This was the last network that is up.",
+		slices.DeleteFunc(slices.Clone(s.Rules), keep))
+	user := s.Rules[slices.IndexFunc(s.Rules, keep)]
+	step.Cmds = append(step.Cmds, user.DeleteCommand())
+	drop := step.Do
+	step.Do = func(ctx context.Context) error {
+		err := drop(ctx)
+		used, listErr := m.userRules()
+		if used || listErr != nil {
+			return errors.Join(err, listErr)
+		}
+		return errors.Join(err, m.fw.Remove(user))
+	}
+	return step
+}
+
+// userRules says whether the administrator's chain does anything.
+func (m *Manager) userRules() (bool, error) {
+	rules, err := m.fw.List(firewall.Chain{Table: "filter", Name: firewall.UserChain})
+	return slices.ContainsFunc(rules, func(r string) bool { return !strings.HasSuffix(r, "-j RETURN") }), err
+}
+
+// stepDropChains deletes the chains that are empty: what others put into them
+// stays, with the chain.
+func (m *Manager) stepDropChains(s chainState) plan.Step {
+	step := plan.Step{Name: "delete mini's chains", Why: "They are empty. A chain with a rule of somebody else stays."}
+	chains := slices.DeleteFunc(slices.Clone(s.Chains), func(c firewall.Chain) bool {
+		return c.Name == firewall.UserChain && !s.MadeUser
+	})
+	for _, c := range chains {
+		step.Cmds = append(step.Cmds, c.DeleteCommand())
+	}
+	step.Do = func(context.Context) error {
+		var errs []error
+		for _, c := range chains {
+			gone, err := m.fw.DeleteChain(c)
+			if err == nil && !gone {
+				m.opt.Notice("chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it")
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+	return step
+}

@@ -1,0 +1,167 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/port"
+)
+
+// EndpointSpec asks for a connection of a container to a network.
+type EndpointSpec struct {
+	ContainerID   string // at least 16 hexadecimal digits
+	ContainerName string
+	Interface     string           // inside the container: eth0, eth1, …
+	IP            netip.Addr       // zero: the next free one
+	MAC           net.HardwareAddr // nil: derived from the address
+	Ports         []port.Mapping
+	Aliases       []string // further names on this network
+	DefaultRoute  bool     // the network's gateway is the way out
+}
+
+// MAC is a hardware address that reads as text in JSON.
+type MAC net.HardwareAddr
+
+// String gives the usual form, 02:42:ac:11:00:02.
+func (m MAC) String() string { return net.HardwareAddr(m).String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *MAC) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*m = nil
+		return nil
+	}
+	hw, err := net.ParseMAC(string(text))
+	*m = MAC(hw)
+	return err
+}
+
+// Endpoint is the connection of one container to one network: all that inspect
+// shows and all that a teardown needs, also after a crash. Where IP is zero, the
+// record is an intent: its owner died, or is busy, before it had an address.
+type Endpoint struct {
+	ID            string         `json:"id"`
+	NetworkID     string         `json:"network_id"`
+	NetworkName   string         `json:"network_name"`
+	ContainerID   string         `json:"container_id"`
+	ContainerName string         `json:"container_name"`
+	Interface     string         `json:"interface"`
+	HostLink      string         `json:"host_link"` // the host's end of the veth pair
+	IP            netip.Addr     `json:"ip"`
+	PrefixLen     int            `json:"prefix_len"`
+	Gateway       netip.Addr     `json:"gateway"`
+	MAC           MAC            `json:"mac"`
+	Ports         []port.Mapping `json:"ports,omitempty"`
+	Aliases       []string       `json:"aliases,omitempty"`
+	DefaultRoute  bool           `json:"default_route,omitempty"`
+	Created       time.Time      `json:"created"`
+	// Rules are exactly those that publish the ports.
+	Rules []firewall.Rule `json:"rules,omitempty"`
+	// Prefix of the chains that Rules stand in.
+	Prefix string `json:"chain_prefix,omitempty"`
+
+	sockets []*port.Socket
+}
+
+// Close frees the host ports. The record stays: see [Manager.Release].
+func (ep *Endpoint) Close() error {
+	var errs []error
+	for _, s := range ep.sockets {
+		errs = append(errs, s.Close())
+	}
+	ep.sockets = nil
+	return errors.Join(errs...)
+}
+
+// tag is the owner in the comments of the endpoint's rules.
+func (ep *Endpoint) tag() string { return short(ep.ContainerID) + ":" + ep.ContainerName }
+
+// alias is the tag on the host's end of the veth pair.
+func (ep *Endpoint) alias() string { return "mini:" + ep.tag() + ":" + ep.Interface }
+
+// NamespaceName is the name that printed commands use for the container's
+// network namespace, as in `ip -n mini-web address`.
+func (ep *Endpoint) NamespaceName() string { return "mini-" + ep.ContainerName }
+
+// publish computes the rules for the ports.
+func (ep *Endpoint) publish(prefix string) {
+	ep.Prefix, ep.Rules = prefix, nil
+	for _, p := range ep.Ports {
+		ep.Rules = append(ep.Rules, firewall.Publish(prefix, ep.tag(), p, ep.IP))
+	}
+}
+
+// udpPorts gives the published UDP ports.
+func (ep *Endpoint) udpPorts() []port.Mapping {
+	var out []port.Mapping
+	for _, p := range ep.Ports {
+		if p.Proto == port.UDP {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Endpoint gives the record of one container on a network. The error is
+// [ErrNotFound] when it is not connected.
+func (m *Manager) Endpoint(n *Network, container string) (*Endpoint, error) {
+	ep := new(Endpoint)
+	if err := readJSON(m.endpointPath(n, container), ep); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errorf(ErrNotFound, "container %s is not connected to network %s", container, n.Name)
+		}
+		return nil, err
+	}
+	return ep, nil
+}
+
+// Endpoints gives the containers on a network, in no order. It reads one file
+// per container: it is for listings, for names and for clean-up.
+func (m *Manager) Endpoints(n *Network) ([]Endpoint, error) {
+	entries, err := os.ReadDir(m.endpointDir(n))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var all []Endpoint
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || strings.HasPrefix(id, ".") {
+			continue
+		}
+		ep, err := m.Endpoint(n, id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue // released since the directory was read
+		case err != nil:
+			// A record cut short by a crash: the name says whose it is.
+			ep = m.bareEndpoint(n, id)
+		}
+		all = append(all, *ep)
+	}
+	return all, nil
+}
+
+func (m *Manager) bareEndpoint(n *Network, container string) *Endpoint {
+	return &Endpoint{NetworkID: n.ID, NetworkName: n.Name, ContainerID: container, ContainerName: short(container)}
+}
+
+// networkOf gives what record keeping needs to know of an endpoint's network.
+func networkOf(ep *Endpoint) *Network { return &Network{ID: ep.NetworkID, Name: ep.NetworkName} }
+
+// save replaces the record.
+func (m *Manager) save(ep *Endpoint) error {
+	if err := replaceJSON(m.endpointPath(networkOf(ep), ep.ContainerID), ep); err != nil {
+		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, err)
+	}
+	return nil
+}

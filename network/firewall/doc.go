@@ -1,0 +1,22 @@
+// Package firewall holds iptables rules as values, and applies them.
+//
+// [Base] and [Bridge] compute which chains and rules mini needs: pure
+// functions, tested against reviewed text. [Tool] puts them into the kernel.
+// Chains, jumps and single rules go through coreos/go-iptables; the rules of
+// one container go through one exec of iptables-restore, which is as fast for
+// a hundred ports as for one.
+//
+// Where a packet meets mini's chains (with the chain prefix DOCKER):
+//
+//	             raw PREROUTING      nat PREROUTING        filter FORWARD         nat POSTROUTING
+//	in ────────► DOCKER-RAW ───────► DOCKER ─────(route)──► DOCKER-USER ────────► masquerade ───► out
+//	             no 127/8 from       DNAT to a              DOCKER-FORWARD
+//	             a wire, no direct   container              ├ DOCKER-CT        established
+//	             way to containers                          ├ DOCKER-INTERNAL  closed networks
+//	                                                        ├ DOCKER-BRIDGE    to a bridge: only published
+//	             nat OUTPUT                                 └ from a bridge    outwards: accept
+//	host ──────► DOCKER ──────────────────────────────────────────────────────► masquerade ───► out
+//
+// Every rule carries a comment `mini:<owner>`. A rule is removed by its exact
+// recorded text, never by its position, and a chain only when it is empty.
+package firewall

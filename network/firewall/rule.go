@@ -1,0 +1,60 @@
+package firewall
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/minirt/mini/plan"
+)
+
+// Rule is one iptables rule.
+type Rule struct {
+	Table string `json:"table"`
+	Chain string `json:"chain"`
+	// First puts the rule at the head of the chain instead of its end.
+	First bool `json:"first,omitempty"`
+	// Spec is the match and the target, word by word.
+	Spec []string `json:"spec"`
+}
+
+// Tag gives the match that marks a rule as belonging to owner.
+func Tag(owner string) []string {
+	return []string{"-m", "comment", "--comment", "mini:" + owner}
+}
+
+// newRule builds a rule from a text of words, the owner's tag and a target.
+func newRule(table, chain, match, owner, target string) Rule {
+	spec := strings.Fields(match)
+	spec = append(spec, Tag(owner)...)
+	spec = append(spec, "-j")
+	return Rule{Table: table, Chain: chain, Spec: append(spec, strings.Fields(target)...)}
+}
+
+// AddCommand is the shell command that adds the rule.
+func (r Rule) AddCommand() string { return plan.Command(r.words("iptables", r.addOp())...) }
+
+// DeleteCommand is the shell command that deletes the rule.
+func (r Rule) DeleteCommand() string { return plan.Command(r.words("iptables", "-D")...) }
+
+func (r Rule) addOp() string {
+	if r.First {
+		return "-I"
+	}
+	return "-A"
+}
+
+func (r Rule) words(program, op string) []string {
+	return slices.Concat([]string{program, "-t", r.Table, op, r.Chain}, r.Spec)
+}
+
+// Chain is a chain of a table.
+type Chain struct {
+	Table string `json:"table"`
+	Name  string `json:"name"`
+}
+
+// AddCommand is the shell command that makes the chain.
+func (c Chain) AddCommand() string { return plan.Command("iptables", "-t", c.Table, "-N", c.Name) }
+
+// DeleteCommand is the shell command that deletes the chain.
+func (c Chain) DeleteCommand() string { return plan.Command("iptables", "-t", c.Table, "-X", c.Name) }

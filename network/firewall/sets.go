@@ -1,0 +1,142 @@
+package firewall
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/minirt/mini/network/port"
+)
+
+// UserChain is the administrator's own chain. It is the first that forwarded
+// packets meet. Mini makes it when it is missing and never writes to it.
+const UserChain = "DOCKER-USER"
+
+// Noted is a rule with the reason for it.
+type Noted struct {
+	Rule
+	Name string // imperative, for a plan's step
+	Why  string
+}
+
+// NotedChain is a chain with the reason for it.
+type NotedChain struct {
+	Chain
+	Why string
+}
+
+// BaseSet is what all networks share: chains, and the jumps to them.
+type BaseSet struct {
+	Chains []NotedChain
+	Rules  []Noted
+}
+
+// Base gives the chains and jumps for the prefix, such as DOCKER, tagged with
+// owner. The last rule of all is the jump to [UserChain], so that it ends up
+// before the others at the head of FORWARD.
+func Base(prefix, owner string) BaseSet {
+	rule := func(table, chain, match, target string, first bool, name, why string) Noted {
+		r := newRule(table, chain, match, owner, target)
+		r.First = first
+		return Noted{Rule: r, Name: name, Why: why}
+	}
+	local := "-m addrtype --dst-type LOCAL"
+	return BaseSet{Chains: baseChains(prefix), Rules: []Noted{
+		rule("raw", "PREROUTING", "", prefix+"-RAW", true, "guard arriving packets",
+			"Before connection tracking sees them, packets that no honest peer sends are dropped."),
+		rule("raw", prefix+"-RAW", "-d 127.0.0.0/8 ! -i lo", "DROP", false, "drop packets to 127/8 from outside",
+			"route_localnet lets 127.0.0.1:port reach a container; without this rule it would also let a container reach the host's own loopback services."),
+		rule("raw", prefix+"-RAW", "-s 127.0.0.0/8 ! -i lo", "DROP", false, "drop packets from 127/8 from outside",
+			"No packet on a wire comes from a loopback address, except a forged one."),
+		rule("nat", "PREROUTING", local, prefix, false, "look up published ports for arriving packets",
+			"Packets to any address of this host may be for a published port."),
+		rule("nat", "OUTPUT", local, prefix, false, "look up published ports for the host's own packets",
+			"Connections from this host to itself, 127.0.0.1 included, do not pass PREROUTING."),
+		rule("filter", prefix+"-FORWARD", "", prefix+"-CT", false, "first let answers through",
+			"Most packets belong to a connection that was already allowed."),
+		rule("filter", prefix+"-FORWARD", "", prefix+"-INTERNAL", false, "then close internal networks",
+			"An internal network has no way in or out."),
+		rule("filter", prefix+"-FORWARD", "", prefix+"-BRIDGE", false, "then judge packets to a bridge",
+			"The destination decides: one pair of rules per network isolates it from all others."),
+		rule("filter", "FORWARD", "", prefix+"-FORWARD", true, "send forwarded packets to mini's chains",
+			"They stand before other rules, which could accept what mini must drop. FORWARD's policy stays as it is."),
+		rule("filter", "FORWARD", "", UserChain, true, "send forwarded packets to the administrator's chain first",
+			"Rules in "+UserChain+" have the first word; mini never changes them."),
+	}}
+}
+
+func baseChains(prefix string) []NotedChain {
+	return []NotedChain{
+		{Chain{"raw", prefix + "-RAW"}, "It drops what must not even be tracked."},
+		{Chain{"nat", prefix}, "It holds one DNAT rule per published port."},
+		{Chain{"filter", prefix + "-CT"}, "It accepts answers to containers."},
+		{Chain{"filter", prefix + "-INTERNAL"}, "It closes internal networks."},
+		{Chain{"filter", prefix + "-BRIDGE"}, "It protects each network from all others."},
+		{Chain{"filter", prefix + "-FORWARD"}, "It orders the stages above, then lets containers out."},
+		{Chain{"filter", UserChain}, "It is for the administrator's own rules."},
+	}
+}
+
+// BridgeConfig is what the rules of one network depend on.
+type BridgeConfig struct {
+	Prefix   string // of the chains
+	Owner    string // for the tag
+	Link     string // the bridge
+	Subnet   netip.Prefix
+	Internal bool
+}
+
+// Bridge gives the rules of one network: their number does not depend on how
+// many containers or ports it has.
+func Bridge(c BridgeConfig) []Noted {
+	rule := func(table, chain, match, target, name, why string) Noted {
+		return Noted{Rule: newRule(table, chain, match, c.Owner, target), Name: name, Why: why}
+	}
+	from, to := "-i "+c.Link+" ! -o "+c.Link, "! -i "+c.Link+" -o "+c.Link
+	guard := rule("raw", c.Prefix+"-RAW",
+		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.Subnet, c.Link), "DROP",
+		"drop direct packets to "+c.Subnet.String(),
+		"Containers are reached through published ports or from their own bridge, never by a route to their address. The gateway address stays reachable, as it is the host's.")
+	if c.Internal {
+		return []Noted{
+			guard,
+			rule("filter", c.Prefix+"-INTERNAL", from, "DROP", "close the way out of "+c.Link,
+				"The network is internal."),
+			rule("filter", c.Prefix+"-INTERNAL", to, "DROP", "close the way into "+c.Link,
+				"The network is internal."),
+			rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
+				"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."),
+		}
+	}
+	return []Noted{
+		guard,
+		rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
+			"masquerade what leaves "+c.Subnet.String(),
+			"The world has no route to a container's address: on the way out it is replaced by the host's."),
+		rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.Subnet, c.Link), "MASQUERADE",
+			"masquerade published ports used from "+c.Subnet.String(),
+			"A container that calls a published port of its own bridge must get the answer through the host, or it would not recognise the sender."),
+		rule("nat", "POSTROUTING", "-s 127.0.0.0/8 -o "+c.Link, "MASQUERADE", "masquerade 127.0.0.1 towards "+c.Link,
+			"A container cannot answer to 127.0.0.1: that is itself."),
+		rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
+			"accept answers to "+c.Link, "They belong to connections that were allowed."),
+		rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
+			"accept published ports of "+c.Link,
+			"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published."),
+		rule("filter", c.Prefix+"-BRIDGE", to, "DROP", "drop everything else towards "+c.Link,
+			"Other bridges and the outside have no business here."),
+		rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
+			"What a protected bridge must not get was dropped one stage before."),
+	}
+}
+
+// Publish gives the DNAT rule of one published port of the container at to.
+func Publish(prefix, owner string, m port.Mapping, to netip.Addr) Rule {
+	match := ""
+	if m.HostIP.IsValid() && !m.HostIP.IsUnspecified() {
+		match = "-d " + m.HostIP.String() + "/32 "
+	}
+	match += fmt.Sprintf("-p %s -m %s --dport %d", m.Proto, m.Proto, m.HostPort)
+	target := netip.AddrPortFrom(to, m.ContainerPort)
+	return newRule("nat", prefix, match, owner, "DNAT --to-destination "+target.Addr().String()+":"+strconv.Itoa(int(target.Port())))
+}

@@ -1,0 +1,173 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/coreos/go-iptables/iptables"
+)
+
+// Tool changes the host's rules through the iptables program. It is safe for
+// use by several goroutines. What it does happens in the network namespace of
+// the calling thread.
+type Tool struct {
+	path string
+	once sync.Once
+	ipt  *iptables.IPTables
+	err  error
+}
+
+// New gives a Tool for the iptables program at path, or for the one in PATH
+// when path is "iptables". Nothing is run until the first use.
+func New(path string) *Tool { return &Tool{path: path} }
+
+// tables constructs the library's handle, which runs `iptables --version`.
+func (t *Tool) tables() (*iptables.IPTables, error) {
+	t.once.Do(func() {
+		t.ipt, t.err = iptables.New(iptables.Path(t.path))
+		if t.err != nil {
+			t.err = fmt.Errorf("finding the iptables program: %w", t.err)
+		}
+	})
+	return t.ipt, t.err
+}
+
+// notExist says that err means: no such chain, or no such rule.
+func notExist(err error) bool {
+	var e *iptables.Error
+	return errors.As(err, &e) && e.IsNotExist()
+}
+
+// HasChain tells whether a chain exists.
+func (t *Tool) HasChain(c Chain) (bool, error) {
+	ipt, err := t.tables()
+	if err != nil {
+		return false, err
+	}
+	ok, err := ipt.ChainExists(c.Table, c.Name)
+	if err != nil {
+		return false, fmt.Errorf("looking for chain %s in table %s: %w", c.Name, c.Table, err)
+	}
+	return ok, nil
+}
+
+// EnsureChain makes a chain unless it exists, and says whether it made it.
+func (t *Tool) EnsureChain(c Chain) (made bool, err error) {
+	ipt, err := t.tables()
+	if err != nil {
+		return false, err
+	}
+	if err = ipt.NewChain(c.Table, c.Name); err == nil {
+		return true, nil
+	}
+	// The program has one exit code for "exists" and for much else: look.
+	if ok, lookErr := t.HasChain(c); lookErr == nil && ok {
+		return false, nil
+	}
+	return false, fmt.Errorf("making chain %s in table %s: %w", c.Name, c.Table, err)
+}
+
+// DeleteChain deletes a chain that is empty and that nothing jumps to. It says
+// whether the chain is gone. A chain that somebody else uses stays.
+func (t *Tool) DeleteChain(c Chain) (gone bool, err error) {
+	ipt, err := t.tables()
+	if err != nil {
+		return false, err
+	}
+	err = ipt.DeleteChain(c.Table, c.Name)
+	if err == nil || notExist(err) {
+		return true, nil
+	}
+	if ok, lookErr := t.HasChain(c); lookErr == nil {
+		return !ok, nil
+	}
+	return false, fmt.Errorf("deleting chain %s of table %s: %w", c.Name, c.Table, err)
+}
+
+// List gives the rules of a chain as `iptables -S` prints them, without the
+// line that declares the chain. A chain that does not exist has none.
+func (t *Tool) List(c Chain) ([]string, error) {
+	ipt, err := t.tables()
+	if err != nil {
+		return nil, err
+	}
+	lines, err := ipt.List(c.Table, c.Name)
+	if err != nil {
+		if notExist(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("listing chain %s of table %s: %w", c.Name, c.Table, err)
+	}
+	return lines[min(1, len(lines)):], nil
+}
+
+// Has tells whether a rule exists.
+func (t *Tool) Has(r Rule) (bool, error) {
+	ipt, err := t.tables()
+	if err != nil {
+		return false, err
+	}
+	ok, err := ipt.Exists(r.Table, r.Chain, r.Spec...)
+	if err != nil && !notExist(err) {
+		return false, fmt.Errorf("looking for a rule in chain %s: %w", r.Chain, err)
+	}
+	return ok && err == nil, nil
+}
+
+// Add adds a rule without looking whether it exists.
+func (t *Tool) Add(r Rule) error {
+	ipt, err := t.tables()
+	if err != nil {
+		return err
+	}
+	if r.First {
+		err = ipt.Insert(r.Table, r.Chain, 1, r.Spec...)
+	} else {
+		err = ipt.Append(r.Table, r.Chain, r.Spec...)
+	}
+	if err != nil {
+		return fmt.Errorf("adding a rule to chain %s: %w", r.Chain, err)
+	}
+	return nil
+}
+
+// Ensure adds a rule unless it exists, and says whether it added it.
+func (t *Tool) Ensure(r Rule) (added bool, err error) {
+	ok, err := t.Has(r)
+	if err != nil || ok {
+		return false, err
+	}
+	return true, t.Add(r)
+}
+
+// Remove deletes exactly the rule r. It is no error when it is not there.
+func (t *Tool) Remove(r Rule) error {
+	ipt, err := t.tables()
+	if err != nil {
+		return err
+	}
+	if err := ipt.Delete(r.Table, r.Chain, r.Spec...); err != nil && !notExist(err) {
+		return fmt.Errorf("deleting a rule of chain %s: %w", r.Chain, err)
+	}
+	return nil
+}
+
+// AddAll adds rules in one transaction: all of them or, on error, none.
+func (t *Tool) AddAll(ctx context.Context, rules []Rule) error {
+	return t.restore(ctx, script(rules, Rule.addOp))
+}
+
+// RemoveAll deletes exactly these rules. Those that are not there are no error.
+func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
+	if err := t.restore(ctx, script(rules, func(Rule) string { return "-D" })); err == nil {
+		return nil
+	}
+	// One missing rule fails the whole batch: take them one by one.
+	var errs []error
+	for _, r := range rules {
+		errs = append(errs, t.Remove(r))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,171 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// LinkError is a change of a link that the kernel refused.
+type LinkError struct {
+	Op   string // "creating bridge"
+	Link string
+	Err  error
+}
+
+func (e *LinkError) Error() string { return fmt.Sprintf("%s %s: %s", e.Op, e.Link, e.Err) }
+
+// Unwrap gives the kernel's error.
+func (e *LinkError) Unwrap() error { return e.Err }
+
+func linkErr(op, link string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &LinkError{Op: op, Link: link, Err: err}
+}
+
+func isNoLink(err error) bool {
+	var notFound netlink.LinkNotFoundError
+	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV)
+}
+
+// findLink gives a link of the host by name, nil when there is none.
+func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
+	link, err := h.LinkByName(name)
+	if isNoLink(err) {
+		return nil, nil
+	}
+	return link, linkErr("looking for link", name, err)
+}
+
+// macFor derives a MAC address from an IPv4 address, as Docker does, so that
+// an address keeps its MAC and the neighbours' ARP caches stay true.
+func macFor(ip netip.Addr) net.HardwareAddr {
+	b := ip.As4()
+	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
+}
+
+// hostMACFor is the address of the host's end of the veth pair. It is set so
+// that udev's MACAddressPolicy does not change it after the fact.
+func hostMACFor(ip netip.Addr) net.HardwareAddr {
+	mac := macFor(ip)
+	mac[0] = 0x06
+	return mac
+}
+
+// ensureBridge makes the bridge or verifies that the one there is ours. It
+// says whether it made it.
+func ensureBridge(h *netlink.Handle, name, alias string, mac net.HardwareAddr, mtu int) (made bool, err error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.MTU = name, mac, mtu
+	err = h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return false, linkErr("creating bridge", name, err)
+	}
+	made = err == nil
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return made, linkErr("looking for bridge", name, err)
+	}
+	if !made && !isOurBridge(link, alias, mac) {
+		return false, errorf(ErrExists, "link %s exists and is not mini's", name)
+	}
+	return made, linkErr("tagging bridge", name, h.LinkSetAlias(link, alias))
+}
+
+// isOurBridge knows a bridge by its alias. A bridge without one, but with the
+// MAC we would give it, is what a crash between making and tagging leaves.
+func isOurBridge(link netlink.Link, alias string, mac net.HardwareAddr) bool {
+	a := link.Attrs()
+	if link.Type() != "bridge" {
+		return false
+	}
+	return a.Alias == alias || (a.Alias == "" && a.HardwareAddr.String() == mac.String())
+}
+
+// deleteLink removes a link of ours. One that is gone, or that has another
+// alias, is left alone.
+func deleteLink(h *netlink.Handle, name, alias string) error {
+	link, err := findLink(h, name)
+	if link == nil || (link.Attrs().Alias != alias && link.Attrs().Alias != "") {
+		return err
+	}
+	if err := h.LinkDel(link); err != nil && !isNoLink(err) {
+		return linkErr("deleting link", name, err)
+	}
+	return nil
+}
+
+// setAddress gives a link an address. That it is there already is no error.
+func setAddress(h *netlink.Handle, link netlink.Link, ip netip.Addr, bits int) error {
+	a := &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(bits, 32)}, Broadcast: broadcast(ip, bits)}
+	if err := h.AddrAdd(link, a); err != nil && !errors.Is(err, unix.EEXIST) {
+		return linkErr("adding address "+ip.String()+" to", link.Attrs().Name, err)
+	}
+	return nil
+}
+
+func broadcast(ip netip.Addr, bits int) net.IP {
+	b := ip.As4()
+	for i := range b {
+		host := max(0, min(8, (i+1)*8-bits))
+		b[i] |= byte(1<<host - 1)
+	}
+	return b[:]
+}
+
+// vethPair describes both ends of a veth pair.
+type vethPair struct {
+	Host, Peer       string
+	HostMAC, PeerMAC net.HardwareAddr
+	MTU              int
+	Master           int // index of the bridge
+	PeerNS           int // file descriptor of the peer's namespace
+}
+
+// addVeth makes the pair in one RTM_NEWLINK: the host's end is born up and on
+// the bridge, the peer is born in the container's namespace. Moving it there
+// afterwards costs a grace period of some 20 ms. The library would send the
+// bridge in a second message, so the message is built here. See rtnetlink(7).
+func addVeth(v vethPair) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Flags, msg.Change = unix.IFF_UP, unix.IFF_UP
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(v.Host)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU))))
+	req.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, v.HostMAC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(v.Master))))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(v.Peer))
+	peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(v.MTU)))
+	peer.AddRtAttr(unix.IFLA_ADDRESS, v.PeerMAC)
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(v.PeerNS)))
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return linkErr("creating veth pair", v.Host, err)
+}
+
+// tagPort sets the alias of a bridge port and switches its hairpin mode on, in
+// one message: neither can be given at birth. The kernel finds the link by name.
+func tagPort(name, alias string) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(alias)))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return linkErr("tagging bridge port", name, err)
+}

@@ -1,0 +1,106 @@
+package network
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/firewall"
+)
+
+// DefaultState is the usual directory for what must not survive a reboot.
+const DefaultState = "/run/mini"
+
+// Options says where a Manager keeps its records.
+type Options struct {
+	// Root holds the networks' definitions. It survives a reboot.
+	Root string
+	// State holds leases, endpoints, locks and marks. It is on a tmpfs, because
+	// what it describes does not survive a reboot either.
+	State string
+	// ChainPrefix names the firewall chains. Empty means DOCKER, or MINI when
+	// a Docker has chains of that name.
+	ChainPrefix string
+	// IPTables is the iptables program, empty for the one in PATH.
+	IPTables string
+	// Notice is told, once each, what the user should know but need not act on.
+	Notice func(text string)
+}
+
+// Manager creates networks and connects containers to them. It is safe for use
+// by several goroutines and by several processes at once.
+type Manager struct {
+	opt   Options
+	owner string // tag of what all networks share
+	fw    *firewall.Tool
+
+	once sync.Once
+	nl   *netlink.Handle
+	nerr error
+}
+
+var prefixPattern = regexp.MustCompile(`^[A-Z][A-Z0-9-]{0,15}$`)
+
+// Open gives a Manager. It touches neither the kernel nor the disk.
+func Open(opt Options) (*Manager, error) {
+	if opt.Root == "" || opt.State == "" {
+		return nil, errors.New("opening networks: both a root and a state directory are needed")
+	}
+	if opt.ChainPrefix != "" && !prefixPattern.MatchString(opt.ChainPrefix) {
+		return nil, fmt.Errorf("invalid chain prefix %q: want up to 16 of A-Z, 0-9 and -, beginning with a letter", opt.ChainPrefix)
+	}
+	if opt.IPTables == "" {
+		opt.IPTables = "iptables"
+	}
+	if opt.Notice == nil {
+		opt.Notice = func(string) {}
+	}
+	state, err := filepath.Abs(opt.State)
+	if err != nil {
+		return nil, fmt.Errorf("opening networks: %w", err)
+	}
+	m := &Manager{opt: opt, owner: "host", fw: firewall.New(opt.IPTables)}
+	if state != DefaultState {
+		// Another state directory is another mini: its tags must differ.
+		sum := sha256.Sum256([]byte(state))
+		m.owner = "host-" + hex.EncodeToString(sum[:4])
+	}
+	return m, nil
+}
+
+// Close frees the netlink socket.
+func (m *Manager) Close() {
+	if m.nl != nil {
+		m.nl.Close()
+	}
+}
+
+// host gives the netlink handle for the host's namespace, opened on first use.
+func (m *Manager) host() (*netlink.Handle, error) {
+	m.once.Do(func() {
+		if m.nl, m.nerr = netlink.NewHandle(unix.NETLINK_ROUTE); m.nerr != nil {
+			m.nerr = fmt.Errorf("opening a netlink socket: %w", m.nerr)
+		}
+	})
+	return m.nl, m.nerr
+}
+
+func (m *Manager) defDir() string             { return filepath.Join(m.opt.Root, "networks") }
+func (m *Manager) defPath(name string) string { return filepath.Join(m.defDir(), name+".json") }
+func (m *Manager) statePath(parts ...string) string {
+	return filepath.Join(append([]string{m.opt.State}, parts...)...)
+}
+func (m *Manager) netDir(n *Network) string      { return m.statePath("networks", n.ID) }
+func (m *Manager) markPath(n *Network) string    { return filepath.Join(m.netDir(n), "up.json") }
+func (m *Manager) leasePath(n *Network) string   { return filepath.Join(m.netDir(n), "addresses") }
+func (m *Manager) endpointDir(n *Network) string { return filepath.Join(m.netDir(n), "endpoints") }
+func (m *Manager) endpointPath(n *Network, container string) string {
+	return filepath.Join(m.endpointDir(n), container+".json")
+}

@@ -1,0 +1,252 @@
+package network
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/ipam"
+)
+
+// The drivers, by the names Docker gives them.
+const (
+	DriverBridge = "bridge"
+	DriverHost   = "host"
+	DriverNull   = "null"
+)
+
+// The networks that always exist.
+const (
+	Bridge = "bridge"
+	Host   = "host"
+	None   = "none"
+)
+
+// Network is the definition of a network, as it is stored.
+type Network struct {
+	ID      string    `json:"id"` // 64 hexadecimal digits
+	Name    string    `json:"name"`
+	Driver  string    `json:"driver"`
+	Created time.Time `json:"created"`
+	// Subnet, Gateway and IPRange are zero without a bridge. IPRange is the part
+	// of Subnet that dynamic addresses come from, zero for all of it.
+	Subnet  netip.Prefix `json:"subnet"`
+	Gateway netip.Addr   `json:"gateway"`
+	IPRange netip.Prefix `json:"ip_range"`
+	// Internal networks have no way in or out.
+	Internal bool `json:"internal,omitempty"`
+	// MTU in bytes; 0 means that of the host's default route.
+	MTU int `json:"mtu,omitempty"`
+	// Bridge is the link's name. For the default network it is a wish: when
+	// the name is taken, another one is found.
+	Bridge  string            `json:"bridge,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Options map[string]string `json:"options,omitempty"`
+}
+
+// Predefined says that the network exists always and cannot be removed.
+func (n *Network) Predefined() bool {
+	return n.Name == Bridge || n.Name == Host || n.Name == None
+}
+
+// tag is the owner in the comments of the network's rules.
+func (n *Network) tag() string { return short(n.ID) + ":" + n.Name }
+
+// alias is the tag on the network's link.
+func (n *Network) alias() string { return "mini:" + n.tag() }
+
+func (n *Network) pool() ipam.Config {
+	return ipam.Config{Subnet: n.Subnet, Gateway: n.Gateway, Range: n.IPRange}
+}
+
+// CreateOptions describes a network to be. Only Name is needed.
+type CreateOptions struct {
+	Name     string
+	Driver   string // empty: bridge
+	Subnet   netip.Prefix
+	Gateway  netip.Addr
+	IPRange  netip.Prefix
+	Internal bool
+	MTU      int
+	Bridge   string // name of the link, empty: br-<12 digits of the id>
+	Labels   map[string]string
+	// Options are a driver's: com.docker.network.bridge.name and
+	// com.docker.network.driver.mtu stand for Bridge and MTU.
+	Options map[string]string
+}
+
+// Create defines a network and stores it. The host is not touched until a
+// container needs the network.
+func (m *Manager) Create(opt CreateOptions) (*Network, error) {
+	opt, err := checkCreate(opt)
+	if err != nil {
+		return nil, err
+	}
+	if predefined(opt.Name) {
+		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
+	}
+	return m.create(opt)
+}
+
+func predefined(name string) bool { return name == Bridge || name == Host || name == None }
+
+// create stores a checked definition. The lock keeps two processes from
+// choosing overlapping subnets.
+func (m *Manager) create(opt CreateOptions) (*Network, error) {
+	unlock, err := lock(m.defPath(".lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := os.Lstat(m.defPath(opt.Name)); err == nil {
+		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
+	}
+	n := newNetwork(opt)
+	if n.Driver == DriverBridge {
+		if err := m.chooseSubnet(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := createJSON(m.defPath(n.Name), n); err != nil {
+		return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
+	}
+	return n, nil
+}
+
+func newNetwork(opt CreateOptions) *Network {
+	n := &Network{
+		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
+		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
+		Internal: opt.Internal, MTU: opt.MTU, Bridge: opt.Bridge,
+		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
+	}
+	if n.Driver == DriverBridge && n.Bridge == "" {
+		n.Bridge = "br-" + short(n.ID)
+	}
+	return n
+}
+
+// chooseSubnet fills in or checks the subnet against the rest of the host.
+func (m *Manager) chooseSubnet(n *Network) error {
+	used, err := m.usedPrefixes(n)
+	if err != nil {
+		return err
+	}
+	if n.Subnet.IsValid() {
+		err = ipam.CheckOverlap(n.Subnet, used)
+	} else {
+		n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used)
+	}
+	if err != nil {
+		return fmt.Errorf("creating network %s: %w", n.Name, err)
+	}
+	n.Gateway = n.pool().GatewayAddr()
+	if err := n.pool().Validate(); err != nil {
+		return fmt.Errorf("creating network %s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// Find gives the network with that name or id, or the only one whose id begins
+// with ref.
+func (m *Manager) Find(ref string) (*Network, error) {
+	if checkName(ref) == nil {
+		n, err := m.load(ref)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return n, err
+		}
+	}
+	if !isHex(ref) {
+		return nil, errorf(ErrNotFound, "network %s not found", ref)
+	}
+	all, err := m.List()
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(n *Network) bool { return !strings.HasPrefix(n.ID, ref) })
+	switch len(all) {
+	case 0:
+		return nil, errorf(ErrNotFound, "network %s not found", ref)
+	case 1:
+		return all[0], nil
+	}
+	return nil, errorf(ErrAmbiguous, "network %s is ambiguous (%d matches found on ID prefix)", ref, len(all))
+}
+
+// load reads one definition; the predefined ones are made when they are missing.
+func (m *Manager) load(name string) (*Network, error) {
+	n := new(Network)
+	err := readJSON(m.defPath(name), n)
+	if err == nil {
+		return n, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) || !predefined(name) {
+		return nil, err
+	}
+	opt := CreateOptions{Name: name, Driver: DriverBridge}
+	switch name {
+	case Host:
+		opt.Driver = DriverHost
+	case None:
+		opt.Driver = DriverNull
+	default:
+		opt.Bridge = "mini0"
+	}
+	n, err = m.create(opt)
+	if errors.Is(err, ErrExists) {
+		return m.load(name) // another process was faster
+	}
+	return n, err
+}
+
+// List gives all networks, sorted by name. It always includes bridge, host and
+// none.
+func (m *Manager) List() ([]*Network, error) {
+	for _, name := range []string{Bridge, Host, None} {
+		if _, err := m.load(name); err != nil {
+			return nil, err
+		}
+	}
+	return m.stored()
+}
+
+// stored reads the definitions that exist.
+func (m *Manager) stored() ([]*Network, error) {
+	entries, err := os.ReadDir(m.defDir())
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var all []*Network
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || checkName(name) != nil {
+			continue
+		}
+		n := new(Network)
+		if err := readJSON(m.defPath(name), n); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed since the directory was read
+			}
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// newID gives 64 random hexadecimal digits.
+func newID() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,175 @@
+package port
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Proto is a transport protocol, by its name in `-p` and in iptables.
+type Proto string
+
+// The protocols that can be published.
+const (
+	TCP  Proto = "tcp"
+	UDP  Proto = "udp"
+	SCTP Proto = "sctp"
+)
+
+// Mapping is one container port that is published on the host.
+type Mapping struct {
+	// HostIP is the host address, 0.0.0.0 for all of them.
+	HostIP netip.Addr `json:"host_ip"`
+	// HostPort is the host port. 0 asks the kernel for a free one.
+	HostPort uint16 `json:"host_port"`
+	// HostPortEnd is the last of a range from which the first free port is
+	// taken. 0 means that only HostPort will do.
+	HostPortEnd uint16 `json:"host_port_end,omitempty"`
+	// ContainerPort is the port inside the container.
+	ContainerPort uint16 `json:"container_port"`
+	// Proto is the transport protocol.
+	Proto Proto `json:"proto"`
+}
+
+// String gives the mapping as `docker ps` shows it: 0.0.0.0:8080->80/tcp.
+func (m Mapping) String() string {
+	host := strconv.Itoa(int(m.HostPort))
+	if m.HostPortEnd > m.HostPort {
+		host += "-" + strconv.Itoa(int(m.HostPortEnd))
+	}
+	return fmt.Sprintf("%s:%s->%d/%s", m.HostIP, host, m.ContainerPort, m.Proto)
+}
+
+// maxRange bounds the number of ports that one `-p` may name, which is also
+// the number of sockets it costs.
+const maxRange = 8192
+
+// Parse reads one `-p` option in Docker's grammar,
+//
+//	[ip:][host[-end]:]container[-end][/tcp|udp|sctp]
+//
+// and gives a mapping for each container port. A host range of the container
+// range's length is matched port by port; a host range for one container port
+// is a choice. The host part may be empty (`127.0.0.1::80`): any free port.
+func Parse(spec string) ([]Mapping, error) {
+	fail := func(format string, args ...any) ([]Mapping, error) {
+		return nil, fmt.Errorf("invalid port mapping %q: %s", spec, fmt.Sprintf(format, args...))
+	}
+	body, proto, err := splitProto(spec)
+	if err != nil {
+		return fail("%s", err.Error())
+	}
+	ip, host, container, err := splitParts(body)
+	if err != nil {
+		return fail("%s", err.Error())
+	}
+	first, last, err := parseRange("container port", container)
+	if err != nil {
+		return fail("%s", err.Error())
+	}
+	var hostFirst, hostLast uint16
+	if host != "" {
+		if hostFirst, hostLast, err = parseRange("host port", host); err != nil {
+			return fail("%s", err.Error())
+		}
+	}
+	n, hosts := int(last)-int(first)+1, int(hostLast)-int(hostFirst)+1
+	switch {
+	case n > maxRange || hosts > maxRange:
+		return fail("the range is longer than %d ports", maxRange)
+	case host != "" && n > 1 && hosts != n:
+		return fail("the host range has %d ports and the container range %d: they must be of one length", hosts, n)
+	}
+	out := make([]Mapping, n)
+	for i := range out {
+		out[i] = Mapping{HostIP: ip, ContainerPort: first + uint16(i), Proto: proto}
+		switch {
+		case host == "":
+		case n == 1:
+			out[i].HostPort = hostFirst
+			if hostLast > hostFirst {
+				out[i].HostPortEnd = hostLast
+			}
+		default:
+			out[i].HostPort = hostFirst + uint16(i)
+		}
+	}
+	return out, nil
+}
+
+// splitProto takes the protocol off the end; tcp is the default.
+func splitProto(spec string) (body string, proto Proto, err error) {
+	body, name, found := strings.Cut(spec, "/")
+	if !found {
+		return body, TCP, nil
+	}
+	switch p := Proto(strings.ToLower(name)); p {
+	case TCP, UDP, SCTP:
+		return body, p, nil
+	}
+	return "", "", fmt.Errorf("unknown protocol %q: want tcp, udp or sctp", name)
+}
+
+// splitParts splits [ip:][host:]container. An IPv6 address stands in brackets.
+func splitParts(body string) (ip netip.Addr, host, container string, err error) {
+	ip = netip.IPv4Unspecified()
+	addr := ""
+	if strings.HasPrefix(body, "[") {
+		return ip, "", "", fmt.Errorf("IPv6 host addresses are not supported")
+	}
+	switch parts := strings.Split(body, ":"); len(parts) {
+	case 1:
+		return ip, "", parts[0], nil
+	case 2:
+		if strings.Contains(parts[0], ".") {
+			addr, container = parts[0], parts[1]
+		} else if host, container = parts[0], parts[1]; host == "" {
+			return ip, "", "", fmt.Errorf("no port before the colon")
+		}
+	case 3:
+		addr, host, container = parts[0], parts[1], parts[2]
+	default:
+		return ip, "", "", fmt.Errorf("too many colons: want [ip:][host:]container")
+	}
+	if addr == "" {
+		return ip, host, container, nil
+	}
+	ip, err = netip.ParseAddr(addr)
+	if err != nil || !ip.Is4() {
+		return ip, "", "", fmt.Errorf("%q is not an IPv4 address", addr)
+	}
+	return ip, host, container, nil
+}
+
+// parseRange reads N or N-M, both from 1 to 65535.
+func parseRange(what, s string) (first, last uint16, err error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if first, err = parsePort(what, from); err != nil {
+		return 0, 0, err
+	}
+	if !isRange {
+		return first, first, nil
+	}
+	if last, err = parsePort(what, to); err != nil {
+		return 0, 0, err
+	}
+	if last < first {
+		return 0, 0, fmt.Errorf("%s range %s ends before it begins", what, s)
+	}
+	return first, last, nil
+}
+
+func parsePort(what, s string) (uint16, error) {
+	if s == "" {
+		return 0, fmt.Errorf("no %s", what)
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || s[0] == '+' {
+		return 0, fmt.Errorf("%s %q is not a number", what, s)
+	}
+	if n < 1 || n > 65535 {
+		return 0, fmt.Errorf("%s %s is not between 1 and 65535", what, s)
+	}
+	return uint16(n), nil
+}

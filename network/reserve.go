@@ -1,0 +1,273 @@
+package network
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/ipam"
+	"github.com/minirt/mini/network/port"
+)
+
+// Reserve takes an address and the host ports for a container, and records
+// them. On error nothing is held. The caller keeps the endpoint open as long
+// as the container lives, because its sockets hold the ports; a caller that
+// dies leaves a record behind for [Manager.Reap].
+func (m *Manager) Reserve(n *Network, spec EndpointSpec) (*Endpoint, error) {
+	ep, err := m.newEndpoint(n, spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.intend(n, ep); err != nil {
+		return nil, err
+	}
+	if err := m.claim(n, ep, spec); err != nil {
+		return nil, errors.Join(err, ep.Close(), m.Release(ep))
+	}
+	return ep, nil
+}
+
+// newEndpoint checks spec and fills in what does not depend on others.
+func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) {
+	if err := checkSpec(n, spec); err != nil {
+		return nil, err
+	}
+	ep := &Endpoint{
+		ID: newID(), NetworkID: n.ID, NetworkName: n.Name,
+		ContainerID: spec.ContainerID, ContainerName: spec.ContainerName,
+		Interface: spec.Interface, HostLink: vethName(spec),
+		PrefixLen: n.Subnet.Bits(), Gateway: n.Gateway, MAC: MAC(spec.MAC),
+		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases,
+		DefaultRoute: spec.DefaultRoute && !n.Internal, Created: time.Now().UTC(),
+	}
+	for i := range ep.Ports {
+		ep.Ports[i].HostIP = hostIP(ep.Ports[i])
+	}
+	if n.Internal && len(ep.Ports) > 0 {
+		ep.Ports = nil
+		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
+	}
+	return ep, nil
+}
+
+// vethName is made of the container's id, the interface's number, and a random
+// part: a container that restarts must not wait until the kernel is done with
+// its last pair.
+func vethName(s EndpointSpec) string {
+	var b [2]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	index := strings.TrimPrefix(s.Interface, "eth")
+	return ("veth" + s.ContainerID[:7] + index + hex.EncodeToString(b[:]))[:15]
+}
+
+// intend writes the record before anything is taken. The lock is shared with
+// other containers, and keeps the network from being removed meanwhile.
+func (m *Manager) intend(n *Network, ep *Endpoint) error {
+	unlock, err := lock(m.netDir(n)+"/lock", unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(m.defPath(n.Name)); err != nil {
+		return errorf(ErrNotFound, "network %s not found", n.Name)
+	}
+	data, err := json.Marshal(ep)
+	if err != nil {
+		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, err)
+	}
+	path := m.endpointPath(n, ep.ContainerID)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(m.endpointDir(n), 0o700); err == nil {
+			f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return errorf(ErrExists, "endpoint with name %s already exists in network %s", ep.ContainerName, n.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}
+
+// claim takes the address and the ports, and records them.
+func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
+	ip, err := m.allocate(n, ep, spec.IP)
+	if err != nil {
+		return err
+	}
+	ep.setIP(ip)
+	if err := m.bindPorts(ep); err != nil {
+		return err
+	}
+	if len(ep.Ports) > 0 {
+		prefix, err := m.prefix()
+		if err != nil {
+			return err
+		}
+		ep.publish(prefix)
+	}
+	return m.save(ep)
+}
+
+func (ep *Endpoint) setIP(ip netip.Addr) {
+	ep.IP = ip
+	if ep.MAC == nil {
+		ep.MAC = MAC(macFor(ip))
+	}
+}
+
+// allocate takes want, or the next free address.
+func (m *Manager) allocate(n *Network, ep *Endpoint, want netip.Addr) (ip netip.Addr, err error) {
+	owner, err := ipam.ParseOwner(ep.ContainerID)
+	if err != nil {
+		return ip, err
+	}
+	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	if err != nil {
+		return ip, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	if !want.IsValid() {
+		if ip, err = pool.Allocate(owner); err != nil {
+			return ip, fmt.Errorf("network %s: %w", n.Name, err)
+		}
+		return ip, nil
+	}
+	if err := pool.AllocateAddr(want, owner); err != nil {
+		return ip, m.explainTaken(n, ep.ContainerID, want, err)
+	}
+	return want, nil
+}
+
+// explainTaken names the container that has an address.
+func (m *Manager) explainTaken(n *Network, self string, ip netip.Addr, err error) error {
+	if errors.Is(err, ipam.ErrTaken) {
+		eps, listErr := m.Endpoints(n)
+		for _, ep := range eps {
+			if listErr == nil && ep.IP == ip && ep.ContainerID != self {
+				return fmt.Errorf("network %s: address %s is already in use by container %s: %w", n.Name, ip, ep.ContainerName, ipam.ErrTaken)
+			}
+		}
+	}
+	return fmt.Errorf("network %s: %w", n.Name, err)
+}
+
+// bindPorts opens a socket for every port and fills in the ports that the
+// kernel chose.
+func (m *Manager) bindPorts(ep *Endpoint) error {
+	for i, p := range ep.Ports {
+		s, got, err := port.Reserve(p)
+		if err != nil {
+			return m.explainBind(ep, err)
+		}
+		ep.sockets = append(ep.sockets, s)
+		ep.Ports[i] = got
+	}
+	return nil
+}
+
+// explainBind adds who holds the port: one of our containers, or the program
+// that has the socket.
+func (m *Manager) explainBind(self *Endpoint, err error) error {
+	var bind *port.BindError
+	if !errors.As(err, &bind) || !errors.Is(bind.Err, port.ErrInUse) {
+		return err
+	}
+	nets, listErr := m.stored()
+	if listErr != nil {
+		return err
+	}
+	for _, n := range nets {
+		eps, listErr := m.Endpoints(n)
+		for _, ep := range eps {
+			if listErr == nil && ep.ContainerID != self.ContainerID && ep.holds(bind) {
+				bind.Holder = "container " + ep.ContainerName
+				return err
+			}
+		}
+	}
+	bind.Holder = port.Holder(bind.HostIP, bind.Port, bind.Proto)
+	return err
+}
+
+func (ep *Endpoint) holds(b *port.BindError) bool {
+	return slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool {
+		return p.HostPort == b.Port && p.Proto == b.Proto &&
+			(p.HostIP == b.HostIP || p.HostIP.IsUnspecified() || b.HostIP.IsUnspecified())
+	})
+}
+
+// Release gives back the address and removes the record. It does nothing when
+// that was done before. The kernel objects must be gone: see [Manager.DetachPlan].
+func (m *Manager) Release(ep *Endpoint) error {
+	n := networkOf(ep)
+	path := m.endpointPath(n, ep.ContainerID)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return ep.Close()
+	}
+	err := errors.Join(ep.Close(), m.releaseAddresses(ep))
+	if err != nil {
+		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
+	}
+	// The record goes last: while it is there, a crash loses nothing.
+	return ignoreMissing(os.Remove(path))
+}
+
+// releaseAddresses frees the endpoint's address. An intent without one may
+// have taken it all the same, so all that its owner has is freed.
+func (m *Manager) releaseAddresses(ep *Endpoint) (err error) {
+	owner, err := ipam.ParseOwner(ep.ContainerID)
+	if err != nil {
+		return err
+	}
+	n, err := m.definition(ep)
+	if err != nil || n == nil {
+		return err
+	}
+	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	if ep.IP.IsValid() {
+		_, err = pool.Release(ep.IP, owner)
+		return err
+	}
+	var mine []netip.Addr
+	for ip, o := range pool.Owned() {
+		if o == owner {
+			mine = append(mine, ip)
+		}
+	}
+	for _, ip := range mine {
+		if _, err := pool.Release(ip, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// definition gives the endpoint's network, nil when it was removed.
+func (m *Manager) definition(ep *Endpoint) (*Network, error) {
+	n, err := m.load(ep.NetworkName)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && n.ID != ep.NetworkID) {
+		return nil, nil
+	}
+	return n, err
+}

@@ -1,0 +1,46 @@
+package network
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/minirt/mini/plan"
+)
+
+// setSysctl writes a sysctl of the calling thread's network namespace, unless
+// it has that value. It gives the value from before.
+func setSysctl(key, value string) (old string, err error) {
+	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading sysctl %s: %w", key, err)
+	}
+	old = string(bytes.TrimSpace(data))
+	if old == value {
+		return old, nil
+	}
+	if err := writeSysctl(key, value); err != nil {
+		return old, err
+	}
+	return old, nil
+}
+
+func writeSysctl(key, value string) error {
+	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		return fmt.Errorf("setting sysctl %s to %s: %w", key, value, err)
+	}
+	return nil
+}
+
+func sysctlCommand(key, value string) string {
+	return plan.Command("sysctl", "-q", "-w", key+"="+value)
+}
+
+// hasIPv6 says whether the kernel has IPv6 and with it the sysctls for it.
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
+}

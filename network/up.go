@@ -1,0 +1,172 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/ipam"
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// Up makes sure that a network's bridge and rules are there. When they are, it
+// costs reading one file and asking for one link.
+func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) error {
+	if n.Driver != DriverBridge {
+		return nil
+	}
+	if up, err := m.isUp(n); up || err != nil {
+		return err
+	}
+	unlock, err := lock(m.statePath("networks.lock"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if up, err := m.isUp(n); up || err != nil {
+		return err // somebody else was faster
+	}
+	return m.bringUp(ctx, n, observe)
+}
+
+// isUp checks the mark and the link, and trusts them for the rules: putting
+// back rules that somebody flushed is [Manager.Reload]'s job.
+func (m *Manager) isUp(n *Network) (bool, error) {
+	mk, err := m.readMark(n)
+	if mk == nil || !mk.Ready {
+		return false, err
+	}
+	h, err := m.host()
+	if err != nil {
+		return false, err
+	}
+	link, err := h.LinkByIndex(mk.Index)
+	if err != nil {
+		if isNoLink(err) {
+			return false, nil
+		}
+		return false, linkErr("looking for bridge", mk.Bridge, err)
+	}
+	return link.Attrs().Alias == n.alias(), nil
+}
+
+// bringUp runs the plan between two records: what is about to be, and what is.
+func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer) error {
+	chains, err := m.startChains()
+	if err != nil {
+		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	}
+	mk, err := m.layout(n, chains.Prefix)
+	if err != nil {
+		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	}
+	if err := m.checkClash(n, mk.Bridge); err != nil {
+		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	}
+	if err := os.MkdirAll(m.netDir(n), 0o700); err != nil {
+		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	}
+	if err := replaceJSON(m.markPath(n), mk); err != nil {
+		return err
+	}
+	if err := m.upPlan(n, mk, chains.Stage != baseUp).Run(ctx, observe); err != nil {
+		var step *plan.StepError
+		if errors.As(err, &step) && step.Rollback == nil {
+			err = errors.Join(err, os.Remove(m.markPath(n)), m.chainsUndone(chains))
+		}
+		return err
+	}
+	if err := m.setStage(baseUp); err != nil {
+		return err
+	}
+	return m.markReady(n, mk)
+}
+
+// chainsUndone records that a roll-back took the shared chains away again.
+func (m *Manager) chainsUndone(before chainState) error {
+	if before.Stage == baseUp {
+		return nil
+	}
+	return m.setStage("")
+}
+
+func (m *Manager) markReady(n *Network, mk *mark) error {
+	h, err := m.host()
+	if err != nil {
+		return err
+	}
+	link, err := h.LinkByName(mk.Bridge)
+	if err != nil {
+		return linkErr("looking for bridge", mk.Bridge, err)
+	}
+	mk.Index, mk.Ready = link.Attrs().Index, true
+	return replaceJSON(m.markPath(n), mk)
+}
+
+// checkClash compares the subnet with the host's routes as they are now: they
+// may have changed since the network was created.
+func (m *Manager) checkClash(n *Network, bridge string) error {
+	routes, err := m.onLinkRoutes(bridge)
+	if err != nil {
+		return err
+	}
+	return ipam.CheckOverlap(n.Subnet, routes)
+}
+
+// layout decides what the network looks like on this host. It reads only.
+func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
+	mk, err := m.readMark(n)
+	if err != nil {
+		return nil, err
+	}
+	if mk == nil {
+		mk = &mark{Bridge: n.Bridge}
+	}
+	if mk.Bridge, err = m.chooseBridge(n, mk.Bridge); err != nil {
+		return nil, err
+	}
+	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
+	if mk.MTU = n.MTU; mk.MTU == 0 {
+		if mk.MTU, err = m.hostMTU(); err != nil {
+			return nil, err
+		}
+	}
+	mk.Rules = nil
+	for _, r := range firewall.Bridge(n.rules(mk)) {
+		mk.Rules = append(mk.Rules, r.Rule)
+	}
+	return mk, nil
+}
+
+func (n *Network) rules(mk *mark) firewall.BridgeConfig {
+	return firewall.BridgeConfig{Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal}
+}
+
+// chooseBridge gives wish if the name is free or the link is ours. The default
+// network moves on to mini1, mini2, …; a user's network has its fixed name.
+func (m *Manager) chooseBridge(n *Network, wish string) (string, error) {
+	h, err := m.host()
+	if err != nil {
+		return "", err
+	}
+	name := wish
+	for i := 0; i < 100; i++ {
+		link, err := findLink(h, name)
+		if err != nil {
+			return "", err
+		}
+		if link == nil || isOurBridge(link, n.alias(), macFor(n.Gateway)) {
+			return name, nil
+		}
+		if n.Name != Bridge {
+			return "", errorf(ErrExists, "link %s exists and is not mini's", name)
+		}
+		name = "mini" + strconv.Itoa(i)
+	}
+	return "", errorf(ErrExists, "link %s and all of mini0 to mini99 exist and are not mini's", wish)
+}
