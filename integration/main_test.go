@@ -70,6 +70,7 @@ func designed() []host.Option {
 	return []host.Option{
 		host.Allow(host.SecSysctl, `^net/ipv4/ip_forward = `, forward),
 		host.Allow(host.SecSysctl, `^net/ipv4/conf/[^/]+/forwarding = `, forward),
+		host.Allow(host.SecCgroups, `/mini$`, "the parent of all containers' cgroups stays, empty: removing it would race with a start"),
 		host.Allow(host.SecRoot, `/root/(images|layers|blobs|rootfs)/`, "images stay until mini rmi"),
 		host.Allow(host.SecState, `\.(lock|db|bitmap)$`, "locks and tables are made once and stay, empty"),
 		host.Allow(host.SecState, `/$`, "directories of the state stay, empty"),

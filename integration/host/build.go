@@ -11,6 +11,7 @@ import (
 var made struct {
 	sync.Mutex
 	binary string // what Build made
+	dir    string // for the binary and the image
 	image  func() (string, error)
 }
 
@@ -18,6 +19,12 @@ func built() string {
 	made.Lock()
 	defer made.Unlock()
 	return made.binary
+}
+
+func buildDir() string {
+	made.Lock()
+	defer made.Unlock()
+	return made.dir
 }
 
 // Build builds cmd/mini, static, with extra flags of go build such as -cover
@@ -29,7 +36,12 @@ func Build(extra ...string) (clean func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for mini: %w", err)
 	}
-	clean = func() error { return os.RemoveAll(dir) }
+	clean = func() error {
+		made.Lock()
+		defer made.Unlock()
+		made.binary, made.dir, made.image = "", "", nil
+		return os.RemoveAll(dir)
+	}
 	binary := filepath.Join(dir, "mini")
 	if given := os.Getenv("MINI_BINARY"); given != "" {
 		if binary, err = filepath.Abs(given); err != nil {
@@ -40,7 +52,7 @@ func Build(extra ...string) (clean func() error, err error) {
 	}
 	made.Lock()
 	defer made.Unlock()
-	made.binary = binary
+	made.binary, made.dir = binary, dir
 	made.image = sync.OnceValues(func() (string, error) { return makeBusybox(dir) })
 	return clean, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -105,11 +106,11 @@ func (h *Host) furnish(keep string) error {
 	if err := unix.Sethostname([]byte(h.cfg.name)); err != nil {
 		return fmt.Errorf("setting the host name to %s: %w", h.cfg.name, err)
 	}
-	kept := []string{h.Dir, keep}
+	kept := []string{h.Dir, keep, buildDir(), SourceDir()}
 	if h.cfg.binary != "" {
 		kept = append(kept, filepath.Dir(h.cfg.binary))
 	}
-	if err := privateMounts(kept, h.cgroups); err != nil {
+	if err := privateMounts(slices.DeleteFunc(kept, notHidden), h.cgroups); err != nil {
 		return err
 	}
 	for i, f := range h.cfg.files {
@@ -147,6 +148,17 @@ func (h *Host) Backend() Backend { return h.cfg.backend }
 // threads, in the machine's namespaces. f must not end the test: t.Fatal
 // works in the test's own goroutine only.
 func (h *Host) InHost(f func() error) error { return h.In(Inside, f) }
+
+// InNetnsOf calls f in the network namespace of a process, such as a
+// container's init; see [Host.InHost].
+func (h *Host) InNetnsOf(pid int, f func() error) error {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return fmt.Errorf("finding the network namespace of process %d: %w", pid, err)
+	}
+	defer ns.Close()
+	return namespaces{net: ns, mnt: h.inside.mnt, uts: h.inside.uts}.run(f)
+}
 
 // InOutside is [Host.InHost] for the outside world.
 func (h *Host) InOutside(f func() error) error { return h.In(Outside, f) }

@@ -245,3 +245,26 @@ func TestPollIsBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestInNetnsOf(t *testing.T) {
+	t.Parallel()
+	h := New(t)
+	p := h.Start(Command{Args: []string{"unshare", "-n", "sh", "-c", "ip link set lo up; echo up; exec sleep 100"}})
+	Eventually(t, 5*time.Second, func() error {
+		if p.Stdout() == "" {
+			return fmt.Errorf("no namespace yet: %s", p.Stderr())
+		}
+		return nil
+	})
+	var names []string
+	err := h.InNetnsOf(p.Pid(), func() error {
+		ifaces, err := net.Interfaces()
+		for _, i := range ifaces {
+			names = append(names, i.Name)
+		}
+		return err
+	})
+	if err != nil || len(names) != 1 || names[0] != "lo" {
+		t.Errorf("got %v, %v; want lo alone", names, err)
+	}
+}

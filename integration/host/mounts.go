@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +45,11 @@ func privateMounts(keep []string, cgroups []cgroupDir) error {
 		return err
 	}
 	return bindCgroups(cgroups)
+}
+
+// notHidden tells whether a directory stays visible by itself.
+func notHidden(dir string) bool {
+	return !slices.ContainsFunc(privateDirs, func(p string) bool { return strings.HasPrefix(dir, p+"/") })
 }
 
 func isLink(path string) bool {
