@@ -50,7 +50,8 @@ func OverlayOptions(lower []string, upper, work string) (string, error) {
 
 // ShortLowers opens the directories and names them /proc/self/fd/N, which is
 // short enough for more than 200 of them. Keep the files open until the overlay
-// is mounted, by this process.
+// is mounted, by this process, in the mount namespace in which they were opened:
+// the kernel refuses to stack directories of another one (EINVAL).
 func ShortLowers(lower []string) (short []string, files []*os.File, err error) {
 	for _, dir := range lower {
 		f, err := os.Open(dir)

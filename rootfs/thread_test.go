@@ -1,0 +1,5 @@
+package rootfs
+
+import goruntime "runtime"
+
+func lockThread() { goruntime.LockOSThread() }
