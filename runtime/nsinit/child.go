@@ -109,6 +109,16 @@ func interpret(a *arena, channel uintptr) {
 				r.kind, r.value = 'f', int64(pid)
 				quit(channel, &r)
 			}
+		case reaper:
+			pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+			if errno != 0 {
+				r.kind, r.value = 'e', int64(errno)
+				quit(channel, &r)
+			}
+			if pid != 0 {
+				lookAfter(pid)
+			}
+			leadTerminal()
 		case noexec:
 			r.kind, r.value = 'e', int64(denied)
 			quit(channel, &r)

@@ -223,3 +223,36 @@ func BenchmarkStart(b *testing.B) {
 		waitFor(b, c)
 	}
 }
+
+// TestReaperHandsOnSignalsAndStatus runs a shell under the small init in a PID
+// namespace, where signals without a handler would be lost.
+func TestReaperHandsOnSignalsAndStatus(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := newProgram(t)
+	p.Call("dup stdout", nil, unix.SYS_DUP3, w.Fd(), 1, 0)
+	p.Reaper()
+	p.Exec([]string{"/bin/sh"}, []string{"sh", "-c", "trap 'exit 7' TERM; (exec sleep 0.01) & echo $$ ready; while :; do sleep 0.01; done"}, []string{"PATH=/bin:/usr/bin"})
+	c, err := Start(p, Options{Namespaces: unix.CLONE_NEWPID})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AwaitExec(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64)
+	n, err := r.Read(buf)
+	if got := string(buf[:n]); err != nil || got != "2 ready\n" {
+		t.Fatalf("read %q, %v", got, err)
+	}
+	if err := unix.Kill(c.Pid, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if ws := waitFor(t, c); ws.ExitStatus() != 7 {
+		t.Errorf("status %v, want exit 7", ws)
+	}
+}

@@ -19,6 +19,7 @@ const (
 	plain  = iota
 	pause  // tell the parent, wait for its answer
 	fork   // continue in a child of the same parent, see Program.Fork
+	reaper // continue in a child and look after it, see Program.Reaper
 	exec   // execve; returns only on failure, then the next call is tried
 	noexec // no exec succeeded: report the error that tells most
 	end
@@ -101,6 +102,12 @@ func (p *Program) Pause() { p.record("pause", call{kind: pause}, nil, nil) }
 // a PID namespace, which only children enter.
 func (p *Program) Fork() { p.record("fork", call{kind: fork}, nil, nil) }
 
+// Reaper records that the child forks, and its child goes on with the program,
+// while it stays as the parent: it hands signals on, reaps orphans, and exits
+// as its child does. It is for a program that does not behave as process 1 of
+// a PID namespace should (pid_namespaces(7)).
+func (p *Program) Reaper() { p.record("fork a child below a small init", call{kind: reaper}, nil, nil) }
+
 // Exec records execve(2) of each path in turn until one succeeds. A path that
 // does not exist or may not be run leads to the next one, as execvp(3) does.
 func (p *Program) Exec(paths, argv, envp []string) {
@@ -161,18 +168,19 @@ func (p *Program) value(a any) (v uintptr, isReg bool, err error) {
 	case Reg:
 		return uintptr(a), true, nil
 	case string:
-		return p.bytes(append([]byte(a), 0)), false, p.err
+		return p.Bytes(append([]byte(a), 0)), false, p.err
 	case []byte:
-		return p.bytes(a), false, p.err
+		return p.Bytes(a), false, p.err
 	case []string:
 		return p.strings(a), false, p.err
 	}
 	return 0, false, fmt.Errorf("an argument of type %T", a)
 }
 
-// bytes copies b into the arena, aligned for any type, and returns its address.
-// The child sees the copy at the same address.
-func (p *Program) bytes(b []byte) uintptr {
+// Bytes copies b into the arena, aligned for any type, and returns its address.
+// The child sees the copy at the same address, so it can stand in a structure
+// that another argument points to.
+func (p *Program) Bytes(b []byte) uintptr {
 	start := (p.used + 7) &^ 7
 	if start+len(b) > len(p.arena.bytes) {
 		p.err = errors.New("the arguments and environment are too long for an init program")
@@ -186,13 +194,13 @@ func (p *Program) bytes(b []byte) uintptr {
 func (p *Program) strings(list []string) uintptr {
 	ptrs := make([]uintptr, len(list)+1)
 	for i, s := range list {
-		ptrs[i] = p.bytes(append([]byte(s), 0))
+		ptrs[i] = p.Bytes(append([]byte(s), 0))
 	}
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(&ptrs[0])), len(ptrs)*int(unsafe.Sizeof(ptrs[0])))
-	return p.bytes(raw)
+	return p.Bytes(raw)
 }
 
-// int32At reads what the kernel wrote at an address that bytes returned.
+// int32At reads what the kernel wrote at an address that Bytes returned.
 func (p *Program) int32At(addr uintptr) int32 {
 	offset := addr - uintptr(unsafe.Pointer(&p.arena.bytes[0]))
 	return *(*int32)(unsafe.Pointer(&p.arena.bytes[offset]))

@@ -55,7 +55,7 @@ func Start(p *Program, opt Options) (*Child, error) {
 		return nil, fmt.Errorf("making a channel to the init: %w", err)
 	}
 	defer unix.Close(pair[1])
-	pidfd := p.bytes(make([]byte, 4)) // the kernel writes it: it must not move
+	pidfd := p.Bytes(make([]byte, 4)) // the kernel writes it: it must not move
 	if p.err != nil {
 		unix.Close(pair[0])
 		return nil, p.err
