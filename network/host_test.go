@@ -1,0 +1,259 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/netns"
+	"github.com/minirt/mini/network/port"
+)
+
+// needRoot fails in CI and skips for a developer who is not root.
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("this test needs root")
+	}
+	t.Skip("SKIPPED: this test needs root")
+}
+
+// world is a private host with an uplink to an outside.
+//
+//	host 192.0.2.1 (uplink0) ──── 192.0.2.2 outside
+type world struct {
+	t       testing.TB
+	m       *Manager
+	outside *os.File
+	notices []string
+}
+
+const (
+	hostAddr    = "192.0.2.1"
+	outsideAddr = "192.0.2.2"
+)
+
+// enter moves the test's goroutine into a new network and mount namespace. The
+// thread is never unlocked: it ends with the goroutine, and the namespaces with
+// it. So a test that enters must not run subtests.
+func enter(t testing.TB) {
+	t.Helper()
+	needRoot(t)
+	goruntime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+		t.Fatalf("making namespaces: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("making mounts private: %v", err)
+	}
+	// iptables-legacy keeps its lock below /run, ip keeps names there.
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		t.Fatalf("mounting /run: %v", err)
+	}
+}
+
+// newWorld enters a private host with the given iptables and bridge-nf-call-iptables.
+func newWorld(t testing.TB, iptables, call string) *world {
+	t.Helper()
+	enter(t)
+	w := &world{t: t}
+	var err error
+	w.outside, err = netns.New()
+	w.must(err)
+	t.Cleanup(func() { w.outside.Close() })
+	w.sh("ip link set lo up")
+	w.sh(fmt.Sprintf("ip link add uplink0 type veth peer name up0 netns /proc/%d/fd/%d", os.Getpid(), w.outside.Fd()))
+	w.sh("ip addr add " + hostAddr + "/24 dev uplink0 && ip link set uplink0 up")
+	w.in(w.outside, func() error {
+		w.sh("ip link set lo up; ip addr add " + outsideAddr + "/24 dev up0 && ip link set up0 up")
+		return nil
+	})
+	w.sh("ip route add default via " + outsideAddr)
+	w.must(os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(call), 0))
+	w.m, err = Open(Options{
+		Root: t.TempDir(), State: t.TempDir(), IPTables: iptables,
+		Notice: func(s string) { w.notices = append(w.notices, s) },
+	})
+	w.must(err)
+	t.Cleanup(w.m.Close)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) in(ns *os.File, fn func() error) {
+	w.t.Helper()
+	w.must(netns.Do(ns, fn))
+}
+
+// sh runs a shell command in the calling thread's namespaces.
+func (w *world) sh(script string) string {
+	w.t.Helper()
+	out, err := exec.Command("sh", "-ec", script).CombinedOutput()
+	if err != nil {
+		w.t.Errorf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// box is a container: a namespace with an endpoint. A socket keeps a namespace
+// alive, so the listeners are closed with it.
+type box struct {
+	ns        *os.File
+	ep        *Endpoint
+	listeners []io.Closer
+}
+
+func (w *world) addr(b *box) string { return b.ep.IP.String() }
+
+var boxes int
+
+func (w *world) spec(name string, ports ...string) EndpointSpec {
+	w.t.Helper()
+	boxes++
+	s := EndpointSpec{
+		ContainerID: fmt.Sprintf("%06x%058x", boxes, 1), ContainerName: name,
+		Interface: "eth0", DefaultRoute: true,
+	}
+	for _, p := range ports {
+		m, err := port.Parse(p)
+		w.must(err)
+		s.Ports = append(s.Ports, m...)
+	}
+	return s
+}
+
+// start connects a new container to a network.
+func (w *world) start(n *Network, name string, ports ...string) *box {
+	w.t.Helper()
+	ns, err := netns.New()
+	w.must(err)
+	w.t.Cleanup(func() { ns.Close() })
+	ep, err := w.m.Reserve(n, w.spec(name, ports...))
+	w.must(err)
+	w.t.Cleanup(func() { ep.Close() })
+	w.must(w.m.Up(context.Background(), n, nil))
+	p, err := w.m.AttachPlan(ep, ns)
+	w.must(err)
+	w.must(p.Run(context.Background(), nil))
+	return &box{ns: ns, ep: ep}
+}
+
+func (w *world) stop(b *box) {
+	w.t.Helper()
+	w.must(w.m.DetachPlan(b.ep).RunAll(context.Background(), nil))
+	w.must(w.m.Release(b.ep))
+	for _, l := range b.listeners {
+		l.Close()
+	}
+	b.ns.Close()
+}
+
+// serveIn starts the server of a container.
+func (w *world) serveIn(b *box) {
+	w.t.Helper()
+	b.listeners = append(b.listeners, w.serve(b.ns, ":80"))
+}
+
+// create makes a user's network.
+func (w *world) create(opt CreateOptions) *Network {
+	w.t.Helper()
+	n, err := w.m.Create(opt)
+	w.must(err)
+	return n
+}
+
+func (w *world) find(ref string) *Network {
+	w.t.Helper()
+	n, err := w.m.Find(ref)
+	w.must(err)
+	return n
+}
+
+// serve answers TCP connections in a namespace with the client's address.
+func (w *world) serve(ns *os.File, addr string) io.Closer {
+	w.t.Helper()
+	var l net.Listener
+	w.in(ns, func() (err error) {
+		l, err = net.Listen("tcp4", addr)
+		return err
+	})
+	w.t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, netip.MustParseAddrPort(c.RemoteAddr().String()).Addr())
+			c.Close()
+		}
+	}()
+	return l
+}
+
+// call connects from a namespace and gives the answer, or "" when there is none
+// in time. An answer that must not come is waited for only shortly.
+func (w *world) call(ns *os.File, addr string, patience time.Duration) string {
+	answer := ""
+	// The error is the answer here: what fails to connect is blocked.
+	_ = netns.Do(ns, func() error {
+		c, err := net.DialTimeout("tcp4", addr, patience)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		text, err := io.ReadAll(c)
+		answer = string(text)
+		return err
+	})
+	return answer
+}
+
+const (
+	patient   = 5 * time.Second
+	impatient = 300 * time.Millisecond
+)
+
+func (w *world) answers(what string, ns *os.File, addr, want string) {
+	w.t.Helper()
+	if got := w.call(ns, addr, patient); got != want {
+		w.t.Errorf("%s (%s): the server saw %q, want %q", what, addr, got, want)
+	}
+}
+
+func (w *world) blocked(what string, ns *os.File, addr string) {
+	w.t.Helper()
+	if got := w.call(ns, addr, impatient); got != "" {
+		w.t.Errorf("%s (%s): got an answer, the server saw %q", what, addr, got)
+	}
+}
+
+// traces gives all that mini could leave on the host.
+func (w *world) traces() string {
+	return strings.Join([]string{
+		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/ qlen.*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'"), w.sh("ip route"),
+		w.sh(w.m.opt.IPTables + "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true"),
+	}, "\n")
+}
