@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // HostGateway is the address in --add-host that stands for the host's.
@@ -47,7 +49,7 @@ func ParseAddHost(s string) (HostEntry, error) {
 // /etc/hosts. Docker is as lenient.
 func validHostName(name string) bool {
 	for _, r := range name {
-		if r <= ' ' || r == 0x7f || r == '#' || r == '\u0085' || r == '\u00a0' || r == '\ufffd' {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '#' || r == utf8.RuneError {
 			return false
 		}
 	}

@@ -365,3 +365,28 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 }
+
+// The last step of an import fails: something else lies where the image should.
+func TestImportThatCannotBeStoredLeavesNoLayer(t *testing.T) {
+	requireRoot(t)
+	opts := ImportOptions{Ref: "a", Created: testTime}
+	data := archive(t, file("f", "x"))
+	img, err := newStore(t).Import(context.Background(), bytes.NewReader(data), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t)
+	kept := mustImport(t, s, "kept", archive(t, file("f", "y")))
+	if err := os.WriteFile(s.imageDir(img.ID), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Import(context.Background(), bytes.NewReader(data), opts); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("got %v", err)
+	}
+	if got, want := names(t, s.layersDir()), ".tmp "+filepath.Base(filepath.Dir(kept.Layers[0])); got != want {
+		t.Errorf("layers: %q, want %q", got, want)
+	}
+	if got := names(t, s.tempDirs()[0]); got != "" {
+		t.Errorf("left over: %q", got)
+	}
+}
