@@ -155,10 +155,10 @@ func (s *Store) commit(ref *Reference, raw []byte, layers []stagedLayer) (*Image
 	}
 	defer unlock()
 	if err := s.adoptAll(ref, id, raw, rec, layers); err != nil {
-		undo := removal{s: s}
-		err = errors.Join(err, undo.sweep())
-		if undo.trash != nil {
-			err = errors.Join(err, undo.trash.discard())
+		trash, sweepErr := s.sweepUnusedLocked()
+		err = errors.Join(err, sweepErr)
+		if trash != nil {
+			err = errors.Join(err, trash.discard())
 		}
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func (r *removal) untag(name Reference, img *Image, users []string) error {
 }
 
 // delete removes the names, then the image, then the layers that are left
-// without one. Killed in between, the next removal finds the rest.
+// without one. Killed in between, the next write finds the rest.
 func (r *removal) delete(img *Image) error {
 	for _, tag := range img.RepoTags {
 		ref, err := ParseReference(tag)
@@ -124,6 +124,9 @@ func (r *removal) delete(img *Image) error {
 		}
 		r.done = append(r.done, Removed{Untagged: tag})
 	}
+	if err := r.makeTrash(); err != nil {
+		return err
+	}
 	if err := os.Remove(r.s.recordPath(img.ID)); err != nil {
 		return fmt.Errorf("deleting image: %w", err)
 	}
@@ -131,13 +134,38 @@ func (r *removal) delete(img *Image) error {
 	return r.sweep()
 }
 
+// makeTrash comes before anything is deleted: if this process dies, the trash
+// tells the next one that there may be more to sweep.
+func (r *removal) makeTrash() (err error) {
+	r.trash, err = newTempLocked(r.s.tempDirs()[0])
+	return err
+}
+
 // sweep moves away all that no image needs. The lock must be held.
 func (r *removal) sweep() error {
-	var err error
-	if r.trash, err = newTempLocked(r.s.tempDirs()[0]); err != nil {
+	return errors.Join(r.sweepImages(), r.sweepRefs(), r.sweepLayers())
+}
+
+// sweepUnused removes what an import or a removal that was killed left.
+func (s *Store) sweepUnused() error {
+	unlock, err := s.lock()
+	if err != nil {
 		return err
 	}
-	return errors.Join(r.sweepImages(), r.sweepRefs(), r.sweepLayers())
+	trash, err := s.sweepUnusedLocked()
+	unlock()
+	if trash != nil {
+		err = errors.Join(err, trash.discard())
+	}
+	return err
+}
+
+func (s *Store) sweepUnusedLocked() (*tempDir, error) {
+	r := removal{s: s}
+	if err := r.makeTrash(); err != nil {
+		return nil, err
+	}
+	return r.trash, r.sweep()
 }
 
 // sweepImages removes the directories of images that have no record.

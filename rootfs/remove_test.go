@@ -96,3 +96,29 @@ func TestRemoveKeepsSharedLayersAndSweepsOrphans(t *testing.T) {
 		t.Errorf("%v, layers: %s", err, names(t, s.layersDir()))
 	}
 }
+
+// A process that dies between moving a layer and writing the image's record, or
+// between deleting the record and the layer, leaves its temporary directory.
+func TestTheNextWriteSweepsAfterADeath(t *testing.T) {
+	requireRoot(t)
+	s := newStore(t)
+	kept, lost := mustImport(t, s, "kept", archive(t, file("f", "x"))), mustImport(t, s, "", archive(t, file("f", "y")))
+	if err := errors.Join(os.Remove(s.recordPath(lost.ID)), os.Mkdir(s.tempDirs()[0]+"/dead", 0o700),
+		os.WriteFile(s.refsDir()+"/.tmp-1", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Tag("kept", "again"); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, s.tempDirs()[0]); got != "" {
+		t.Errorf("left over: %s", got)
+	}
+	for _, path := range []string{lost.Layers[0], s.imageDir(lost.ID), s.refsDir() + "/.tmp-1"} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
+	}
+	if _, err := os.Stat(kept.Layers[0]); err != nil {
+		t.Error(err)
+	}
+}

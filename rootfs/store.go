@@ -134,6 +134,11 @@ func (s *Store) sweep(dir string) error {
 		return nil
 	}
 	dead, err := s.deadTemps(dir)
+	if len(dead) > 0 {
+		// Its owner may have died between moving a layer and writing or deleting
+		// the image. This comes first: the dead directory is what tells of it.
+		err = errors.Join(err, s.sweepUnused())
+	}
 	for _, t := range dead {
 		err = errors.Join(err, t.discard())
 	}
