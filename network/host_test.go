@@ -75,7 +75,7 @@ func newWorld(t testing.TB, iptables, call string) *world {
 	w.must(err)
 	t.Cleanup(func() { w.outside.Close() })
 	w.sh("ip link set lo up")
-	w.sh(fmt.Sprintf("ip link add uplink0 type veth peer name up0 netns /proc/%d/fd/%d", os.Getpid(), w.outside.Fd()))
+	w.sh(fmt.Sprintf("ip link add uplink0 address 0a:00:00:00:00:01 type veth peer name up0 netns /proc/%d/fd/%d", os.Getpid(), w.outside.Fd()))
 	w.sh("ip addr add " + hostAddr + "/24 dev uplink0 && ip link set uplink0 up")
 	w.in(w.outside, func() error {
 		w.sh("ip link set lo up; ip addr add " + outsideAddr + "/24 dev up0 && ip link set up0 up")
@@ -84,7 +84,7 @@ func newWorld(t testing.TB, iptables, call string) *world {
 	w.sh("ip route add default via " + outsideAddr)
 	w.must(os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(call), 0))
 	w.m, err = Open(Options{
-		Root: t.TempDir(), State: t.TempDir(), IPTables: iptables,
+		Root: t.TempDir(), State: "/run/mini", IPTables: iptables,
 		Notice: func(s string) { w.notices = append(w.notices, s) },
 	})
 	w.must(err)

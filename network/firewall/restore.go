@@ -3,12 +3,15 @@ package firewall
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // CommandError is a program that failed, with what it said.
@@ -48,18 +51,54 @@ func script(rules []Rule, op func(Rule) string) string {
 	return b.String()
 }
 
-// restore feeds input to iptables-restore, which changes only what it names.
+// page is how much iptables-restore reads at once: stdio's buffer for a pipe,
+// and the least capacity of a pipe, see F_SETPIPE_SZ in fcntl(2).
+const page = 4096
+
+// padded fills input up to whole pages with a comment.
+func padded(input string) string {
+	missing := page - len(input)%page
+	if missing < 2 {
+		missing += page
+	}
+	return input + "#" + strings.Repeat("-", missing-2) + "\n"
+}
+
+// restore feeds input to iptables-restore, which changes only what it names,
+// and returns when the change is committed.
+//
+// That is some 10 ms before the program ends where it deletes rules: nf_tables
+// makes whoever closes a netlink socket wait until the deleted rules are out of
+// use on every CPU. Nobody needs to wait for that, so the program is left to end
+// alone. It reads page after page of a pipe that holds one page. Once it has
+// taken the page after the input, it has worked off the input.
 func (t *Tool) restore(ctx context.Context, input string) error {
 	path, err := t.restorePath()
 	if err != nil {
 		return err
 	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("making a pipe for %s: %w", path, err)
+	}
+	defer w.Close()
+	stderr := new(bytes.Buffer)
 	cmd := exec.CommandContext(ctx, path, "--noflush", "-w")
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Stdin = strings.NewReader(input)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
+	cmd.Stdin, cmd.Stderr = r, stderr
+	_, sizeErr := unix.FcntlInt(r.Fd(), unix.F_SETPIPE_SZ, page)
+	err = cmd.Start()
+	if err = errors.Join(err, r.Close()); err != nil {
+		return &CommandError{Args: cmd.Args, Err: err}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// The last byte fits into the pipe when the page before it was taken.
+	_, err = w.WriteString(padded(input) + padded("") + "\n")
+	if err == nil && sizeErr == nil {
+		return nil
+	}
+	if err := errors.Join(w.Close(), <-ended); err != nil {
 		return &CommandError{Args: cmd.Args, Stderr: stderr.String(), Err: err}
 	}
 	return nil

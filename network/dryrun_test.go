@@ -1,0 +1,108 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/minirt/mini/network/netns"
+)
+
+// TestDryRun runs the printed script on an empty host, and compares what it
+// built with what mini built on another.
+func TestDryRun(t *testing.T) {
+	networks := map[string]CreateOptions{
+		Bridge: {}, "web": {Name: "web", MTU: 1400}, "closed": {Name: "closed", Internal: true},
+	}
+	for name, opt := range networks {
+		for _, backend := range backends {
+			t.Run(name+"/"+backend, func(t *testing.T) {
+				root := t.TempDir()
+				script, built := "", ""
+				t.Run("mini", func(t *testing.T) {
+					w := newWorld(t, backend, "1")
+					w.m.opt.Root = root
+					if opt.Name != "" {
+						w.create(opt)
+					}
+					script, built = w.previewAndBuild(w.find(name))
+				})
+				t.Run("script", func(t *testing.T) {
+					w := newWorld(t, backend, "1")
+					w.runScript(script)
+					host := w.picture()
+					inside, err := os.Open("/run/netns/mini-web")
+					w.must(err)
+					defer inside.Close()
+					if got := host + w.pictureIn(inside); got != built {
+						t.Errorf("the script built:\n%s\nmini built:\n%s\nthe script:\n%s", got, built, script)
+					}
+				})
+			})
+		}
+	}
+}
+
+// previewAndBuild gives the script, and a picture of what mini builds.
+func (w *world) previewAndBuild(n *Network) (script, picture string) {
+	w.t.Helper()
+	spec := w.spec("web", "8080:80", "127.0.0.1:53:5353/udp")
+	spec.Aliases = []string{"www"}
+	before := w.picture()
+	p, preview, err := w.m.Preview(n, spec)
+	w.must(err)
+	if after := w.picture(); after != before {
+		w.t.Errorf("the preview changed something:\n%s\nwas:\n%s", after, before)
+	}
+	if eps, err := w.m.Endpoints(n); len(eps) > 0 || err != nil {
+		w.t.Errorf("the preview left endpoints %v, error %v", eps, err)
+	}
+	var b strings.Builder
+	w.must(p.Script(&b))
+
+	ns, err := netns.New()
+	w.must(err)
+	defer ns.Close()
+	ep, err := w.m.Reserve(n, spec)
+	w.must(err)
+	defer ep.Close()
+	if ep.IP != preview.IP {
+		w.t.Errorf("the preview promised %s, the container got %s", preview.IP, ep.IP)
+	}
+	ep.HostLink = preview.HostLink // random in both
+	w.must(w.m.Up(context.Background(), n, nil))
+	attach, err := w.m.AttachPlan(ep, ns)
+	w.must(err)
+	w.must(attach.Run(context.Background(), nil))
+	return b.String(), w.picture() + w.pictureIn(ns)
+}
+
+// runScript runs it with the backend's programs in front of PATH.
+func (w *world) runScript(script string) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	w.must(os.Symlink("/usr/sbin/"+w.m.opt.IPTables, filepath.Join(dir, "iptables")))
+	w.sh("export PATH=" + dir + ":$PATH\n" + script)
+}
+
+// picture is all that a plan may change in a namespace, as text.
+func (w *world) picture() string {
+	w.t.Helper()
+	return w.sh(`
+		ip -d -j link | tr '{},' '\n\n\n' | grep -E '"(ifname|mtu|address|master|ifalias|hairpin|info_kind|addr_assign_type)"' |
+			grep -v '"ifname":"\(up\|uplink\)' || true
+		# A route is marked linkdown until a carrier is seen, a moment later.
+		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'
+		cat /proc/sys/net/ipv4/ip_forward
+		grep . /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
+	` + fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
+}
+
+func (w *world) pictureIn(ns *os.File) (text string) {
+	w.t.Helper()
+	w.in(ns, func() error { text = w.picture(); return nil })
+	return text
+}
