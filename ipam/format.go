@@ -61,24 +61,30 @@ func (f *File) layout() layout {
 	return newLayout(f.space.size, headWords+text, true)
 }
 
-// readHeader returns the magic word and the text of the configuration. An
-// empty file has the magic 0.
+// readHeader returns the magic word and, if that is ours, the text of the
+// configuration. An empty file has the magic 0.
 func (f *File) readHeader() (head uint64, text string, err error) {
-	buf := make([]byte, headWords*wordBytes+len(f.text))
+	const start = headWords * wordBytes
+	buf := make([]byte, start+len(f.text))
 	n, err := unix.Pread(f.fd, buf, 0)
-	if err != nil || n < headWords*wordBytes {
+	if err != nil || n < start {
 		return 0, "", err
 	}
 	head = binary.NativeEndian.Uint64(buf)
 	size := binary.NativeEndian.Uint64(buf[wordBytes:])
-	if size > uint64(len(f.text)) && size < maxTextLen {
-		buf = make([]byte, headWords*wordBytes+int(size))
+	if head != magic {
+		return head, "", nil
+	}
+	if size > maxTextLen {
+		return 0, "", fmt.Errorf("%w: its header is damaged", ErrMismatch)
+	}
+	if int(size) > len(f.text) {
+		buf = make([]byte, start+int(size))
 		if n, err = unix.Pread(f.fd, buf, 0); err != nil {
 			return 0, "", err
 		}
 	}
-	body := buf[headWords*wordBytes : n]
-	return head, string(body[:min(size, uint64(len(body)))]), nil
+	return head, string(buf[start:min(n, start+int(size))]), nil
 }
 
 // make fills the file. The magic comes last, so a file whose maker was killed
