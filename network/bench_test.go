@@ -21,7 +21,7 @@ func BenchmarkContainer(b *testing.B) {
 }
 
 func benchContainer(b *testing.B, ports ...string) {
-	w := newWorld(b, "iptables", "1")
+	w := makeWorld(b, "iptables", "1")
 	n, ctx := w.find(Bridge), context.Background()
 	w.must(w.m.Up(ctx, n, nil))
 	times := make(map[string][]time.Duration)

@@ -20,10 +20,11 @@ func TestDryRun(t *testing.T) {
 	for name, opt := range networks {
 		for _, backend := range backends {
 			t.Run(name+"/"+backend, func(t *testing.T) {
+				t.Parallel()
 				root := t.TempDir()
 				script, built := "", ""
 				t.Run("mini", func(t *testing.T) {
-					w := newWorld(t, backend, "1")
+					w := makeWorld(t, backend, "1")
 					w.m.opt.Root = root
 					if opt.Name != "" {
 						w.create(opt)
@@ -31,7 +32,7 @@ func TestDryRun(t *testing.T) {
 					script, built = w.previewAndBuild(w.find(name))
 				})
 				t.Run("script", func(t *testing.T) {
-					w := newWorld(t, backend, "1")
+					w := makeWorld(t, backend, "1")
 					w.runScript(script)
 					host := w.picture()
 					inside, err := os.Open("/run/netns/mini-web")

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	goruntime "runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,8 +66,15 @@ func enter(t testing.TB) {
 	}
 }
 
-// newWorld enters a private host with the given iptables and bridge-nf-call-iptables.
-func newWorld(t testing.TB, iptables, call string) *world {
+// newWorld is makeWorld for a test that runs beside others.
+func newWorld(t *testing.T, iptables, call string) *world {
+	t.Helper()
+	t.Parallel()
+	return makeWorld(t, iptables, call)
+}
+
+// makeWorld enters a private host with the given iptables and bridge-nf-call-iptables.
+func makeWorld(t testing.TB, iptables, call string) *world {
 	t.Helper()
 	enter(t)
 	w := &world{t: t}
@@ -124,13 +132,12 @@ type box struct {
 
 func (w *world) addr(b *box) string { return b.ep.IP.String() }
 
-var boxes int
+var boxes atomic.Int64
 
 func (w *world) spec(name string, ports ...string) EndpointSpec {
 	w.t.Helper()
-	boxes++
 	s := EndpointSpec{
-		ContainerID: fmt.Sprintf("%06x%058x", boxes, 1), ContainerName: name,
+		ContainerID: fmt.Sprintf("%06x%058x", boxes.Add(1), 1), ContainerName: name,
 		Interface: "eth0", DefaultRoute: true,
 	}
 	for _, p := range ports {
@@ -253,7 +260,7 @@ func (w *world) blocked(what string, ns *os.File, addr string) {
 // traces gives all that mini could leave on the host.
 func (w *world) traces() string {
 	return strings.Join([]string{
-		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/ qlen.*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'"), w.sh("ip route"),
+		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'"), w.sh("ip route | sed 's/ linkdown//'"),
 		w.sh(w.m.opt.IPTables + "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true"),
 	}, "\n")
 }

@@ -31,10 +31,10 @@ func newRule(table, chain, match, owner, target string) Rule {
 }
 
 // AddCommand is the shell command that adds the rule.
-func (r Rule) AddCommand() string { return plan.Command(r.words("iptables", r.addOp())...) }
+func (r Rule) AddCommand() string { return r.command(r.addOp()) }
 
 // DeleteCommand is the shell command that deletes the rule.
-func (r Rule) DeleteCommand() string { return plan.Command(r.words("iptables", "-D")...) }
+func (r Rule) DeleteCommand() string { return r.command("-D") }
 
 func (r Rule) addOp() string {
 	if r.First {
@@ -43,8 +43,16 @@ func (r Rule) addOp() string {
 	return "-A"
 }
 
-func (r Rule) words(program, op string) []string {
-	return slices.Concat([]string{program, "-t", r.Table, op, r.Chain}, r.Spec)
+// command prints the rule as one shell command. A lone ! is no special word
+// where an argument stands, and reads better without quotes.
+func (r Rule) command(op string) string {
+	words := slices.Concat([]string{"iptables", "-t", r.Table, op, r.Chain}, r.Spec)
+	for i, w := range words {
+		if w != "!" {
+			words[i] = plan.Quote(w)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // Chain is a chain of a table.

@@ -95,7 +95,8 @@ func (t *Tool) List(c Chain) ([]string, error) {
 	}
 	lines, err := ipt.List(c.Table, c.Name)
 	if err != nil {
-		if notExist(err) {
+		// The nft back end says "incompatible" of a chain that is missing: look.
+		if ok, lookErr := t.HasChain(c); lookErr == nil && !ok {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("listing chain %s of table %s: %w", c.Name, c.Table, err)
@@ -164,10 +165,19 @@ func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
 	if err := t.restore(ctx, script(rules, func(Rule) string { return "-D" })); err == nil {
 		return nil
 	}
-	// One missing rule fails the whole batch: take them one by one.
-	var errs []error
+	// One missing rule fails the whole batch: leave out what is not there.
+	var there []Rule
 	for _, r := range rules {
-		errs = append(errs, t.Remove(r))
+		ok, err := t.Has(r)
+		if err != nil {
+			return err
+		}
+		if ok {
+			there = append(there, r)
+		}
 	}
-	return errors.Join(errs...)
+	if len(there) == 0 {
+		return nil
+	}
+	return t.restore(ctx, script(there, func(Rule) string { return "-D" }))
 }

@@ -51,7 +51,7 @@ const maxRange = 8192
 //
 // and gives a mapping for each container port. A host range of the container
 // range's length is matched port by port; a host range for one container port
-// is a choice. The host part may be empty (`127.0.0.1::80`): any free port.
+// is a choice. The host part may be empty or 0 (`127.0.0.1::80`): any free port.
 func Parse(spec string) ([]Mapping, error) {
 	fail := func(format string, args ...any) ([]Mapping, error) {
 		return nil, fmt.Errorf("invalid port mapping %q: %s", spec, fmt.Sprintf(format, args...))
@@ -69,6 +69,9 @@ func Parse(spec string) ([]Mapping, error) {
 		return fail("%s", err.Error())
 	}
 	var hostFirst, hostLast uint16
+	if host == "0" {
+		host = "" // Docker takes both for: any free port
+	}
 	if host != "" {
 		if hostFirst, hostLast, err = parseRange("host port", host); err != nil {
 			return fail("%s", err.Error())
@@ -122,11 +125,7 @@ func splitParts(body string) (ip netip.Addr, host, container string, err error) 
 	case 1:
 		return ip, "", parts[0], nil
 	case 2:
-		if strings.Contains(parts[0], ".") {
-			addr, container = parts[0], parts[1]
-		} else if host, container = parts[0], parts[1]; host == "" {
-			return ip, "", "", fmt.Errorf("no port before the colon")
-		}
+		return ip, parts[0], parts[1], nil
 	case 3:
 		addr, host, container = parts[0], parts[1], parts[2]
 	default:

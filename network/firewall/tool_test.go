@@ -1,0 +1,169 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/port"
+)
+
+// enter moves the test's goroutine into new namespaces, which end with it.
+func enter(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("this test needs root")
+		}
+		t.Skip("SKIPPED: this test needs root")
+	}
+	goruntime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("tmpfs", "/run", "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func backends(t *testing.T, test func(t *testing.T, tool *Tool)) {
+	for _, b := range []string{"iptables-nft", "iptables-legacy"} {
+		t.Run(b, func(t *testing.T) { enter(t); test(t, New(b)) })
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rules(n int) []Rule {
+	out := make([]Rule, n)
+	for i := range out {
+		m := port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP}
+		out[i] = Publish("TEST", "0123456789ab:web", m, netip.MustParseAddr("172.17.0.2"))
+	}
+	return out
+}
+
+func TestToolChains(t *testing.T) {
+	backends(t, func(t *testing.T, tool *Tool) {
+		c := Chain{Table: "nat", Name: "TEST"}
+		for _, want := range []bool{true, false} {
+			made, err := tool.EnsureChain(c)
+			if must(t, err); made != want {
+				t.Errorf("made: %v, want %v", made, want)
+			}
+		}
+		r := rules(1)[0]
+		must(t, tool.Add(r))
+		gone, err := tool.DeleteChain(c)
+		if must(t, err); gone {
+			t.Error("a chain with a rule was deleted")
+		}
+		must(t, tool.Remove(r))
+		for range 2 {
+			gone, err = tool.DeleteChain(c)
+			if must(t, err); !gone {
+				t.Error("the empty chain is still there")
+			}
+		}
+		list, err := tool.List(c)
+		if must(t, err); len(list) != 0 {
+			t.Errorf("a chain that is gone lists %q", list)
+		}
+		must(t, tool.Remove(r))
+		if ok, err := tool.Has(r); ok || err != nil {
+			t.Errorf("a rule of a chain that is gone: %v, %v", ok, err)
+		}
+	})
+}
+
+func TestToolBatch(t *testing.T) {
+	backends(t, func(t *testing.T, tool *Tool) {
+		ctx, c := context.Background(), Chain{Table: "nat", Name: "TEST"}
+		_, err := tool.EnsureChain(c)
+		must(t, err)
+		batch := rules(200) // several pages of input
+		must(t, tool.AddAll(ctx, batch))
+		list, err := tool.List(c)
+		if must(t, err); len(list) != len(batch) {
+			t.Fatalf("the chain has %d rules right after AddAll, want %d", len(list), len(batch))
+		}
+		must(t, tool.Remove(batch[7])) // a gap does not stop the rest
+		must(t, tool.RemoveAll(ctx, batch))
+		must(t, tool.RemoveAll(ctx, batch[:2]))
+		list, err = tool.List(c)
+		if must(t, err); len(list) != 0 {
+			t.Errorf("left after RemoveAll: %q", list)
+		}
+	})
+}
+
+func TestToolBatchFails(t *testing.T) {
+	backends(t, func(t *testing.T, tool *Tool) {
+		err := tool.AddAll(context.Background(), rules(3))
+		var e *CommandError
+		if !errors.As(err, &e) || e.Stderr == "" || !strings.Contains(err.Error(), "-restore --noflush") {
+			t.Errorf("adding to a missing chain: got %v, want the command and what it said", err)
+		}
+		if out, err := exec.Command(tool.path, "-t", "nat", "-S").Output(); err != nil || strings.Contains(string(out), "mini") {
+			t.Errorf("a failed batch left %s, %v", out, err)
+		}
+	})
+}
+
+// TestToolParallel: several processes change one chain at once.
+func TestToolParallel(t *testing.T) {
+	backends(t, func(t *testing.T, tool *Tool) {
+		ns, err := os.Open("/proc/thread-self/ns/net")
+		must(t, err)
+		defer ns.Close()
+		_, err = tool.EnsureChain(Chain{Table: "nat", Name: "TEST"})
+		must(t, err)
+		var wg sync.WaitGroup
+		errs := make([]error, 8)
+		for i, r := range rules(len(errs)) {
+			wg.Go(func() {
+				goruntime.LockOSThread() // ends with the goroutine
+				if errs[i] = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); errs[i] == nil {
+					errs[i] = tool.AddAll(context.Background(), []Rule{r})
+				}
+			})
+		}
+		wg.Wait()
+		must(t, errors.Join(errs...))
+		list, err := tool.List(Chain{Table: "nat", Name: "TEST"})
+		if must(t, err); len(list) != len(errs) {
+			t.Errorf("got %d rules, want %d", len(list), len(errs))
+		}
+	})
+}
+
+func TestMissingProgram(t *testing.T) {
+	tool := New("no-such-iptables")
+	if _, err := tool.HasChain(Chain{"nat", "X"}); err == nil || !strings.Contains(err.Error(), "finding the iptables program") {
+		t.Errorf("got %v", err)
+	}
+	if err := tool.AddAll(context.Background(), rules(1)); err == nil || !strings.Contains(err.Error(), "finding the iptables program") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func ExampleRule_AddCommand() {
+	m := port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80, Proto: port.TCP}
+	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", m, netip.MustParseAddr("172.17.0.2")).AddCommand())
+	// Output:
+	// iptables -t nat -A DOCKER -p tcp -m tcp --dport 8080 -m comment --comment mini:a1b2c3d4e5f6:web -j DNAT --to-destination 172.17.0.2:80
+}

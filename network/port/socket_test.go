@@ -1,0 +1,110 @@
+package port
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func reserve(t *testing.T, m Mapping) Mapping {
+	t.Helper()
+	s, got, err := Reserve(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 2 { // a second close does nothing
+			if err := s.Close(); err != nil {
+				t.Errorf("closing: %v", err)
+			}
+		}
+	})
+	return got
+}
+
+func TestReserveConflicts(t *testing.T) {
+	any4 := netip.IPv4Unspecified()
+	for _, proto := range []Proto{TCP, UDP} {
+		first := reserve(t, Mapping{HostIP: any4, ContainerPort: 80, Proto: proto})
+		if first.HostPort == 0 {
+			t.Fatalf("%s: the kernel chose no port", proto)
+		}
+		_, _, err := Reserve(Mapping{HostIP: loopback, HostPort: first.HostPort, ContainerPort: 80, Proto: proto})
+		var bind *BindError
+		if !errors.As(err, &bind) || !errors.Is(err, ErrInUse) {
+			t.Fatalf("%s: got %v, want a BindError with ErrInUse", proto, err)
+		}
+		want := fmt.Sprintf("Bind for 127.0.0.1:%d failed: port is already allocated", first.HostPort)
+		if err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+		bind.Holder = "container web"
+		if got := err.Error(); got != want+" (held by container web)" {
+			t.Errorf("got %q", got)
+		}
+		holder := Holder(loopback, first.HostPort, proto)
+		if !strings.HasSuffix(holder, fmt.Sprintf("(pid %d)", os.Getpid())) {
+			t.Errorf("%s: the holder is %q, want this process", proto, holder)
+		}
+	}
+}
+
+func TestReserveConflictsWithARealServer(t *testing.T) {
+	l, err := net.Listen("tcp", ":0") // IPv6 and IPv4, as most servers do
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := uint16(l.Addr().(*net.TCPAddr).Port)
+	if _, _, err := Reserve(Mapping{HostIP: loopback, HostPort: p, ContainerPort: 1, Proto: TCP}); !errors.Is(err, ErrInUse) {
+		t.Errorf("got %v, want ErrInUse", err)
+	}
+	if got := Holder(loopback, p, TCP); !strings.Contains(got, fmt.Sprint(os.Getpid())) {
+		t.Errorf("the holder is %q, want this process", got)
+	}
+}
+
+func TestReserveTakesTheNextOfARange(t *testing.T) {
+	first := reserve(t, Mapping{HostIP: loopback, ContainerPort: 80, Proto: TCP})
+	if first.HostPort > 65000 {
+		t.Logf("port %d leaves too short a range", first.HostPort)
+	}
+	got := reserve(t, Mapping{HostIP: loopback, HostPort: first.HostPort, HostPortEnd: min(first.HostPort+200, 65535), ContainerPort: 80, Proto: TCP})
+	if got.HostPort <= first.HostPort || got.HostPortEnd != 0 {
+		t.Errorf("got %v, want a later port than %d", got, first.HostPort)
+	}
+}
+
+func TestReservedPortDoesNotAnswer(t *testing.T) {
+	m := reserve(t, Mapping{HostIP: loopback, ContainerPort: 80, Proto: TCP})
+	c, err := net.DialTimeout("tcp", netip.AddrPortFrom(loopback, m.HostPort).String(), 100*time.Millisecond)
+	if err == nil {
+		c.Close()
+		t.Error("the reserving socket accepted a connection")
+	}
+	var e net.Error
+	if !errors.As(err, &e) || !e.Timeout() {
+		t.Errorf("got %v, want a timeout: the filter drops everything", err)
+	}
+}
+
+func TestReserveErrors(t *testing.T) {
+	_, _, err := Reserve(Mapping{HostIP: netip.MustParseAddr("203.0.113.77"), HostPort: 8080, ContainerPort: 80, Proto: TCP})
+	if err == nil || !strings.Contains(err.Error(), "the host has no such address") {
+		t.Errorf("got %v, want: the host has no such address", err)
+	}
+	s, _, err := Reserve(Mapping{HostIP: loopback, ContainerPort: 80, Proto: SCTP})
+	switch {
+	case err == nil:
+		s.Close()
+	case !errors.Is(err, unix.EPROTONOSUPPORT) || !strings.Contains(err.Error(), "this kernel has no sctp"):
+		t.Errorf("got %v, want: this kernel has no sctp", err)
+	}
+}
