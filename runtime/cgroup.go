@@ -1,0 +1,209 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/fs"
+	"github.com/opencontainers/cgroups/fs2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/runtime/devices"
+)
+
+// cgroupParent is the directory of all containers in each hierarchy.
+const cgroupParent = "mini"
+
+const cgroupMount = "/sys/fs/cgroup"
+
+// cgroup is a container's control group. On every host with a cgroup v2
+// hierarchy, of a v2 or a hybrid layout, it is a directory there that the init
+// is born in: that costs nothing, while the first write to a cgroup.procs
+// costs 11 ms. The v1 hierarchies of a hybrid host are joined only for limits.
+type cgroup struct {
+	dir    *os.File        // in the v2 hierarchy; nil without one
+	limits cgroups.Manager // nil without limits
+	v1     bool            // limits are set in v1 hierarchies, after the clone
+}
+
+// v2Mount finds the cgroup v2 hierarchy, as systemd's three layouts have it.
+// An empty path means that the host has none.
+func v2Mount() (path string, hybrid bool) {
+	var st unix.Statfs_t
+	for _, path := range []string{cgroupMount, filepath.Join(cgroupMount, "unified")} {
+		if unix.Statfs(path, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+			return path, path != cgroupMount
+		}
+	}
+	return "", true
+}
+
+// makeCgroup makes the container's cgroup, with its limits where that can be
+// done before there is a process.
+func makeCgroup(cgroupsPath string, res *specs.LinuxResources) (*cgroup, error) {
+	mount, v1 := v2Mount()
+	cg := &cgroup{v1: v1}
+	if mount != "" {
+		dir, err := makeCgroupDir(filepath.Join(mount, cgroupsPath))
+		if err != nil {
+			return nil, err
+		}
+		cg.dir = dir
+		if err := devices.Attach(dir, res.Devices); err != nil {
+			return nil, errors.Join(err, cg.remove(cgroupsPath))
+		}
+	}
+	if !limited(res) {
+		return cg, nil
+	}
+	if err := cg.addLimits(mount, cgroupsPath, res); err != nil {
+		return nil, errors.Join(err, cg.remove(cgroupsPath))
+	}
+	return cg, nil
+}
+
+func limited(res *specs.LinuxResources) bool {
+	return res.Memory != nil || res.CPU != nil || res.Pids != nil
+}
+
+// makeCgroupDir makes the directory and its parent, which another container's
+// end may remove at the same time.
+func makeCgroupDir(path string) (*os.File, error) {
+	for range 100 {
+		if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("making the cgroup of all containers: %w", err)
+		}
+		err := os.Mkdir(path, 0o755)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("making the container's cgroup: %w", err)
+		}
+		dir, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("opening the container's cgroup: %w", err)
+		}
+		return dir, nil
+	}
+	return nil, fmt.Errorf("making the cgroup %s: its parent keeps vanishing", path)
+}
+
+func (cg *cgroup) addLimits(mount, cgroupsPath string, res *specs.LinuxResources) (err error) {
+	config := &cgroups.Cgroup{Path: cgroupsPath, Resources: cgroupResources(res)}
+	if cg.v1 {
+		cg.limits, err = fs.NewManager(config, nil)
+	} else if cg.limits, err = fs2.NewManager(config, filepath.Join(mount, cgroupsPath)); err == nil {
+		if err = cg.limits.Apply(-1); err == nil {
+			err = cg.limits.Set(config.Resources)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("limiting the container's resources: %w", err)
+	}
+	return nil
+}
+
+// limit puts a process under the limits of v1 hierarchies.
+func (cg *cgroup) limit(pid int, res *specs.LinuxResources) error {
+	if cg.limits == nil || !cg.v1 {
+		return nil
+	}
+	err := cg.limits.Apply(pid)
+	if err == nil {
+		err = cg.limits.Set(cgroupResources(res))
+	}
+	if err != nil {
+		return fmt.Errorf("limiting the container's resources: %w", err)
+	}
+	return nil
+}
+
+// join puts one more process under the limits of v1 hierarchies.
+func (cg *cgroup) join(pid int) error {
+	if cg.limits == nil || !cg.v1 {
+		return nil
+	}
+	return cg.limits.Apply(pid)
+}
+
+func cgroupResources(res *specs.LinuxResources) *cgroups.Resources {
+	out := &cgroups.Resources{SkipDevices: true}
+	if m := res.Memory; m != nil {
+		out.Memory, out.MemorySwap = *m.Limit, *m.Swap
+	}
+	if c := res.CPU; c != nil {
+		out.CpuPeriod, out.CpuQuota = *c.Period, *c.Quota
+	}
+	if p := res.Pids; p != nil {
+		out.PidsLimit = p.Limit
+	}
+	return out
+}
+
+// oomKilled tells whether the kernel killed a process for the memory limit.
+func (cg *cgroup) oomKilled() bool {
+	if cg.limits == nil {
+		return false
+	}
+	n, err := cg.limits.OOMKillCount()
+	return err == nil && n > 0 // unknown counts as no, as in Docker
+}
+
+// remove takes the cgroup away once its processes are gone.
+func (cg *cgroup) remove(cgroupsPath string) error {
+	if cg.dir != nil {
+		cg.dir.Close()
+	}
+	if cg.limits != nil {
+		if err := cg.limits.Destroy(); err != nil {
+			return fmt.Errorf("removing the container's cgroups: %w", err)
+		}
+	}
+	return removeCgroup(cgroupsPath)
+}
+
+// removeCgroup removes a container's cgroup from every hierarchy, and the
+// common parent when it was the last.
+func removeCgroup(cgroupsPath string) error {
+	hierarchies, err := os.ReadDir(cgroupMount)
+	if err != nil {
+		return fmt.Errorf("listing the cgroup hierarchies: %w", err)
+	}
+	roots := []string{cgroupMount}
+	if mount, v1 := v2Mount(); mount == "" || v1 {
+		roots = nil
+		for _, h := range hierarchies {
+			roots = append(roots, filepath.Join(cgroupMount, h.Name()))
+		}
+	}
+	var errs []error
+	for _, root := range roots {
+		path := filepath.Join(root, cgroupsPath)
+		errs = append(errs, removeCgroupDir(path))
+		// Not empty, or gone: another container's business.
+		_ = unix.Rmdir(filepath.Dir(path))
+	}
+	return errors.Join(errs...)
+}
+
+// removeCgroupDir removes one directory. The kernel calls it busy for a moment
+// after its last process was reaped, while the process still leaves.
+func removeCgroupDir(path string) error {
+	deadline := time.Now().Add(2 * time.Second)
+	for pause := 100 * time.Microsecond; ; pause *= 2 {
+		err := unix.Rmdir(path)
+		if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return fmt.Errorf("removing the cgroup %s: %w", path, err)
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,109 @@
+package runtime
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/minirt/mini/network/port"
+)
+
+// Config is what a container was created with. It is written once; only Name
+// changes later.
+type Config struct {
+	ID      string    `json:"id"`      // 64 hex digits
+	Name    string    `json:"name"`    // without Docker's leading slash
+	Created time.Time `json:"created"` // UTC
+
+	Image   string `json:"image,omitempty"`    // as the user wrote it
+	ImageID string `json:"image_id,omitempty"` // sha256:…
+	Rootfs  string `json:"rootfs,omitempty"`   // --rootfs: a directory instead of an image
+
+	Entrypoint []string `json:"entrypoint,omitempty"` // nil: the image's; [""]: none
+	Cmd        []string `json:"cmd,omitempty"`        // nil: the image's
+	Env        []string `json:"env,omitempty"`        // K=V; Create merges the image's below
+	WorkingDir string   `json:"working_dir,omitempty"`
+	User       string   `json:"user,omitempty"` // as in docker run -u
+	Hostname   string   `json:"hostname,omitempty"`
+
+	Tty        bool              `json:"tty,omitempty"`
+	OpenStdin  bool              `json:"open_stdin,omitempty"` // -i
+	AutoRemove bool              `json:"auto_remove,omitempty"`
+	Init       bool              `json:"init,omitempty"`
+	ReadOnly   bool              `json:"read_only,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+
+	StopSignal  string `json:"stop_signal,omitempty"`  // name or number; empty: the image's, then SIGTERM
+	StopTimeout *int   `json:"stop_timeout,omitempty"` // seconds; nil: 10
+
+	Memory    int64 `json:"memory,omitempty"`     // bytes, 0 for no limit
+	NanoCPUs  int64 `json:"nano_cpus,omitempty"`  // billionths of a CPU, 0 for no limit
+	PidsLimit int64 `json:"pids_limit,omitempty"` // 0 or less for no limit
+
+	Mounts []Mount `json:"mounts,omitempty"`
+
+	// NetworkMode is bridge, host, none, container:ID or a network's name.
+	NetworkMode string              `json:"network_mode"`
+	Networks    []NetworkAttachment `json:"networks,omitempty"` // empty for host, none, container
+	Ports       []port.Mapping      `json:"ports,omitempty"`
+	DNS         DNS                 `json:"dns"`
+	ExtraHosts  []string            `json:"extra_hosts,omitempty"` // name:ip
+}
+
+// DNS is what --dns, --dns-search and --dns-option say.
+type DNS struct {
+	Servers []netip.Addr `json:"servers,omitempty"`
+	Search  []string     `json:"search,omitempty"`
+	Options []string     `json:"options,omitempty"`
+}
+
+// NetworkAttachment is one network that a container joins when it starts.
+type NetworkAttachment struct {
+	Network string           `json:"network"`      // name
+	IP      netip.Addr       `json:"ip,omitempty"` // zero: any free one
+	MAC     net.HardwareAddr `json:"mac,omitempty"`
+	Aliases []string         `json:"aliases,omitempty"`
+}
+
+// The kinds of [Mount].
+const (
+	MountBind   = "bind"
+	MountVolume = "volume"
+	MountTmpfs  = "tmpfs"
+)
+
+// Mount is one -v or --tmpfs.
+type Mount struct {
+	Type        string `json:"type"`             // bind, volume or tmpfs
+	Source      string `json:"source,omitempty"` // absolute host path, or the volume's name
+	Path        string `json:"path,omitempty"`   // of a volume on the host; Create fills it in
+	Destination string `json:"destination"`      // absolute path in the container
+	ReadOnly    bool   `json:"read_only,omitempty"`
+	Propagation string `json:"propagation,omitempty"` // rprivate (default), rslave, rshared, …
+	Options     string `json:"options,omitempty"`     // of a tmpfs: size=…, mode=…
+	Anonymous   bool   `json:"anonymous,omitempty"`   // the volume has no name of the user's
+}
+
+// Status is where a container is in its life, with Docker's words.
+type Status string
+
+// The states that `mini ps` shows.
+const (
+	Created Status = "created"
+	Running Status = "running"
+	Exited  Status = "exited"
+	Dead    Status = "dead"
+)
+
+// State is what changes during a container's life.
+type State struct {
+	Status     Status    `json:"status"`
+	Pid        int       `json:"pid,omitempty"`         // of the init, in the host's PID namespace
+	StartTicks uint64    `json:"start_ticks,omitempty"` // field 22 of /proc/PID/stat: tells a reused pid
+	MonitorPid int       `json:"monitor_pid,omitempty"`
+	ExitCode   int       `json:"exit_code"`
+	Error      string    `json:"error,omitempty"` // why the last start failed
+	OOMKilled  bool      `json:"oom_killed,omitempty"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+}

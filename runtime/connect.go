@@ -1,0 +1,183 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
+)
+
+// ConnectNetwork connects a container to one more network: at once if it runs,
+// else when it starts.
+func (c *Container) ConnectNetwork(ctx context.Context, n *network.Network, a NetworkAttachment) error {
+	a.Network = n.Name
+	if err := c.checkConnect(n, a); err != nil {
+		return err
+	}
+	if c.State.Status != Running {
+		c.Config.Networks = append(c.Config.Networks, a)
+		return c.saveConfig()
+	}
+	return c.askReply(opConnect, a)
+}
+
+func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error {
+	mode := c.Config.NetworkMode
+	if mode == network.Host || strings.HasPrefix(mode, containerMode) || n.Driver != network.DriverBridge {
+		return errorf(ErrConflict, "container sharing network namespace with another container or host cannot be connected to any other network")
+	}
+	if mode == network.None {
+		return errorf(ErrConflict, "container cannot be connected to multiple networks with one of the networks in private (none) mode")
+	}
+	if c.on(n.Name) >= 0 {
+		return errorf(ErrExists, "endpoint with name %s already exists in network %s", c.Config.Name, n.Name)
+	}
+	if a.IP.IsValid() && !n.Subnet.Contains(a.IP) {
+		return errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", a.IP, n.Subnet, n.Name)
+	}
+	return nil
+}
+
+// on gives the position of a network among the container's, or -1.
+func (c *Container) on(name string) int {
+	return slices.IndexFunc(c.Config.Networks, func(a NetworkAttachment) bool { return a.Network == name })
+}
+
+// DisconnectNetwork takes a container off a network.
+func (c *Container) DisconnectNetwork(ctx context.Context, n *network.Network) error {
+	i := c.on(n.Name)
+	if i < 0 {
+		return errorf(ErrNotFound, "container %s is not connected to network %s", c.Config.ID, n.Name)
+	}
+	if c.State.Status != Running {
+		c.Config.Networks = slices.Delete(c.Config.Networks, i, i+1)
+		return c.saveConfig()
+	}
+	return c.askReply(opDisconnect, NetworkAttachment{Network: n.Name})
+}
+
+func (c *Container) askReply(op string, body any) error {
+	conn, err := c.ask(op, body)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return awaitReply(conn)
+}
+
+// connectNetwork is ConnectNetwork in the monitor of a running container.
+func (m *monitor) connectNetwork(a NetworkAttachment) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return m.notRunning()
+	}
+	n, err := m.r.Networks.Find(a.Network)
+	if err != nil {
+		return err
+	}
+	if err := m.c.checkConnect(n, a); err != nil {
+		return err
+	}
+	// The record first: a Reap looks for endpoints on the networks it names.
+	m.c.Config.Networks = append(m.c.Config.Networks, a)
+	if err := m.c.saveConfig(); err != nil {
+		return err
+	}
+	err = m.plugIn(n, a)
+	if err != nil {
+		m.c.Config.Networks = m.c.Config.Networks[:len(m.c.Config.Networks)-1]
+		return errors.Join(err, m.c.saveConfig())
+	}
+	return m.writeEtc()
+}
+
+func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) error {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	if err != nil {
+		return fmt.Errorf("opening the container's network namespace: %w", err)
+	}
+	defer ns.Close()
+	spec := endpointSpec(&m.c.Config, a, m.freeInterface())
+	spec.DefaultRoute = len(m.endpoints) == 0
+	ep, err := m.r.Networks.Reserve(n, spec)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	if err := m.join(ctx, ep, ns); err != nil {
+		return errors.Join(err, m.r.Networks.Drop(ctx, ep, nil))
+	}
+	m.endpoints = append(m.endpoints, ep)
+	return nil
+}
+
+// freeInterface gives the lowest number N for which ethN is not in use.
+func (m *monitor) freeInterface() int {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("eth%d", i)
+		if !slices.ContainsFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.Interface == name }) {
+			return i
+		}
+	}
+}
+
+// disconnectNetwork is DisconnectNetwork in the monitor.
+func (m *monitor) disconnectNetwork(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName == name })
+	if m.ended || i < 0 {
+		return errorf(ErrNotFound, "container %s is not connected to network %s", m.c.Config.ID, name)
+	}
+	ep := m.endpoints[i]
+	ctx := context.Background()
+	if err := m.r.Networks.DisconnectPlan(ep).RunAll(ctx, nil); err != nil {
+		return err
+	}
+	if err := m.r.Networks.Release(ep); err != nil {
+		return err
+	}
+	m.endpoints = slices.Delete(m.endpoints, i, i+1)
+	if on := m.c.on(name); on >= 0 {
+		m.c.Config.Networks = slices.Delete(m.c.Config.Networks, on, on+1)
+	}
+	return errors.Join(m.c.saveConfig(), m.writeEtc())
+}
+
+// Preview gives a shell script that builds by hand the network that a
+// container with this configuration would get. It claims and touches nothing.
+func (r *Runtime) Preview(_ context.Context, cfg Config) (string, error) {
+	if err := r.resolveConfig(&cfg); err != nil {
+		return "", err
+	}
+	cfg.Name = orDefault(cfg.Name, "dry-run")
+	var steps plan.Plan
+	switch {
+	case len(cfg.Networks) > 0:
+		n, err := r.Networks.Find(cfg.Networks[0].Network)
+		if err != nil {
+			return "", err
+		}
+		spec := endpointSpec(&cfg, cfg.Networks[0], 0)
+		spec.DefaultRoute, spec.Ports = true, cfg.Ports
+		if steps, _, err = r.Networks.Preview(n, spec); err != nil {
+			return "", err
+		}
+	case cfg.NetworkMode == network.None:
+		steps = r.Networks.LoopbackPlan(cfg.Name, nil)
+	default:
+		steps = plan.Plan{Title: "network mode " + cfg.NetworkMode + ": the container shares a network namespace that exists; there is nothing to build"}
+	}
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\nset -eu\n\n")
+	if err := steps.Script(&b); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,173 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/runtime/nsinit"
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// ExecConfig is a command to run in a running container.
+type ExecConfig struct {
+	Cmd        []string `json:"cmd"`
+	Env        []string `json:"env,omitempty"` // K=V, above the container's
+	WorkingDir string   `json:"working_dir,omitempty"`
+	User       string   `json:"user,omitempty"`
+	Tty        bool     `json:"tty,omitempty"`
+	Stdin      bool     `json:"stdin,omitempty"`
+	Detach     bool     `json:"detach,omitempty"`
+	Rows       uint16   `json:"rows,omitempty"` // of the terminal, 0: unknown
+	Cols       uint16   `json:"cols,omitempty"`
+}
+
+// Exec runs a command in a running container. The error is a [*StartError]
+// when the command could not be executed. For a detached one, close the
+// session at once.
+func (c *Container) Exec(ctx context.Context, cfg ExecConfig) (*Session, error) {
+	if len(cfg.Cmd) == 0 || cfg.Cmd[0] == "" {
+		return nil, errorf(ErrInvalid, "no exec command specified")
+	}
+	conn, err := c.ask(opExec, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return awaitStarted(ctx, conn, nil)
+}
+
+// exec runs one command for one client, from its request to its end.
+func (m *monitor) exec(conn *wire.Conn, cfg ExecConfig) {
+	child, h, err := m.startExec(cfg)
+	if err != nil {
+		code := ExitMini
+		var se *StartError
+		if errors.As(err, &se) {
+			code = se.Code
+		}
+		_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: code, Error: err.Error()})
+		conn.Close()
+		return
+	}
+	cl := newClient(conn, Attach{Stdin: cfg.Stdin, Stdout: true, Stderr: true})
+	cl.closesStdin = true
+	if !cfg.Detach {
+		h.attach(cl)
+	}
+	_ = conn.SendJSON(wire.TypeStarted, wire.Started{Pid: child.Pid}) // a client that is gone is no reason to stop
+	h.run()
+	go h.serve(cl, func(number int) error {
+		return unix.PidfdSendSignal(int(child.Pidfd.Fd()), unix.Signal(number), nil, 0)
+	})
+	status, err := awaitExit(child.Pid)
+	code := exitCode(status)
+	if err != nil {
+		code = exitNeverWaited
+	}
+	h.drain()
+	_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: code})
+	conn.Close()
+	h.close()
+	child.Pidfd.Close()
+}
+
+// startExec starts a process in the container's namespaces.
+func (m *monitor) startExec(cfg ExecConfig) (*nsinit.Child, *hub, error) {
+	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.child.Pid))
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the container's root: %w", err)
+	}
+	defer root.Close()
+	pp := &processPlan{process: m.execProcess(cfg)}
+	if err := setUser(pp.process, root); err != nil {
+		return nil, nil, err
+	}
+	var h *hub
+	if cfg.Tty {
+		h, err = newTerminal(root)
+	} else {
+		h, err = newPipes(cfg.Stdin)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	pp.stdio, pp.tty = h.childFDs(), h.tty
+	if h.tty != "" && cfg.Rows > 0 {
+		err = h.resize(cfg.Rows, cfg.Cols)
+	}
+	var child *nsinit.Child
+	if err == nil {
+		child, err = m.forkExec(pp)
+	}
+	if err != nil {
+		h.close()
+		return nil, nil, execError(pp.process, err)
+	}
+	return child, h, nil
+}
+
+// forkExec carries out the program of an exec: join the namespaces, fork into
+// the PID namespace, become the command.
+func (m *monitor) forkExec(pp *processPlan) (*nsinit.Child, error) {
+	program, err := nsinit.New()
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	namespaces := unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+	program.Call("join the container's namespaces", nil, unix.SYS_SETNS, m.child.Pidfd.Fd(), namespaces)
+	program.Fork()
+	program.Pause()
+	if err := pp.record(program); err != nil {
+		return nil, err
+	}
+	child, err := nsinit.Start(program, nsinit.Options{Cgroup: m.cgroup.dir})
+	if err != nil {
+		return nil, err
+	}
+	if err = child.AwaitFork(); err == nil {
+		err = child.AwaitPause()
+	}
+	if err == nil {
+		err = m.cgroup.join(child.Pid)
+	}
+	if err == nil {
+		err = child.Resume()
+	}
+	if err == nil {
+		err = child.AwaitExec()
+	}
+	if err != nil {
+		child.Abandon()
+		_ = unix.PidfdSendSignal(int(child.Pidfd.Fd()), unix.SIGKILL, nil, 0) // ESRCH: gone
+		_, _ = awaitExit(child.Pid)
+		child.Pidfd.Close()
+		return nil, err
+	}
+	return child, nil
+}
+
+// execProcess is the container's process with another command.
+func (m *monitor) execProcess(cfg ExecConfig) *specs.Process {
+	env := slices.DeleteFunc(slices.Clone(m.spec.Process.Env), func(kv string) bool {
+		return cfg.User != "" && len(kv) > 5 && kv[:5] == "HOME=" // the other user has another
+	})
+	if cfg.Tty {
+		env = mergeEnv([]string{"TERM=xterm"}, env)
+	}
+	user := m.spec.Process.User
+	if cfg.User != "" {
+		user = specs.User{Username: cfg.User}
+	}
+	return &specs.Process{
+		Terminal: cfg.Tty, User: user, Args: cfg.Cmd, Env: mergeEnv(env, cfg.Env),
+		Cwd: orDefault(cfg.WorkingDir, m.spec.Process.Cwd), Capabilities: m.spec.Process.Capabilities,
+		NoNewPrivileges: m.spec.Process.NoNewPrivileges, Rlimits: m.spec.Process.Rlimits,
+	}
+}

@@ -1,0 +1,252 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// hub carries the standard streams of one process, the init or an exec,
+// between the process, its log and the clients that are attached.
+type hub struct {
+	child [3]*os.File  // the process's ends; closed once it runs
+	stdin *os.File     // the monitor's end, nil without stdin
+	out   [2]*os.File  // the monitor's ends of stdout and stderr; with a tty [0] is the master
+	tty   string       // path of the terminal inside the container, "" without one
+	log   [2]io.Writer // nil without a log
+
+	copying sync.WaitGroup
+
+	mu      sync.Mutex
+	clients map[*client]struct{}
+}
+
+// client is one attached connection.
+type client struct {
+	conn           *wire.Conn
+	stdin          bool // may type
+	stdout, stderr bool // wants to see
+	closesStdin    bool // its end of input is the process's
+	gone           chan struct{}
+	once           sync.Once
+}
+
+func newClient(conn *wire.Conn, a Attach) *client {
+	return &client{conn: conn, stdin: a.Stdin, stdout: a.Stdout, stderr: a.Stderr, gone: make(chan struct{})}
+}
+
+// leave marks the client as gone.
+func (cl *client) leave() { cl.once.Do(func() { close(cl.gone) }) }
+
+// newPipes makes a hub whose process reads and writes pipes.
+func newPipes(stdin bool) (*hub, error) {
+	h := &hub{clients: map[*client]struct{}{}}
+	var err error
+	if stdin {
+		h.child[0], h.stdin, err = os.Pipe()
+	} else {
+		h.child[0], err = os.Open(os.DevNull)
+	}
+	for i := range h.out {
+		if err == nil {
+			h.out[i], h.child[i+1], err = os.Pipe()
+		}
+	}
+	if err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// newTerminal makes a hub around a terminal of the container's own devpts:
+// opening the ptmx there allocates one (pts(4)). root is the container's root.
+func newTerminal(root *os.File) (*hub, error) {
+	master, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d/dev/pts/ptmx", root.Fd()), os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening a terminal: %w", err)
+	}
+	number, err := unlockTerminal(master)
+	if err != nil {
+		master.Close()
+		return nil, fmt.Errorf("unlocking the terminal: %w", err)
+	}
+	return &hub{
+		tty: "/dev/pts/" + strconv.Itoa(number), stdin: master, out: [2]*os.File{master},
+		clients: map[*client]struct{}{},
+	}, nil
+}
+
+// unlockTerminal lets the slave side be opened, and gives its number.
+func unlockTerminal(master *os.File) (number int, err error) {
+	raw, err := master.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var ioctlErr error
+	err = raw.Control(func(fd uintptr) {
+		if ioctlErr = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); ioctlErr == nil {
+			number, ioctlErr = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	})
+	return number, errors.Join(err, ioctlErr)
+}
+
+// childFDs gives the numbers of the process's ends.
+func (h *hub) childFDs() (fds [3]int) {
+	for i, f := range h.child {
+		if f != nil {
+			fds[i] = int(f.Fd())
+		}
+	}
+	return fds
+}
+
+// run starts copying output. It is called once the process runs: the process's
+// ends are closed, so that end of file means what it says.
+func (h *hub) run() {
+	h.closeChild()
+	for i, f := range h.out {
+		if f == nil {
+			continue
+		}
+		h.copying.Go(func() { h.copyOut(i, f) })
+	}
+}
+
+func (h *hub) closeChild() {
+	for i, f := range h.child {
+		if f != nil {
+			f.Close()
+			h.child[i] = nil
+		}
+	}
+}
+
+func (h *hub) copyOut(stream int, from *os.File) {
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			h.deliver(stream, buf[:n])
+		}
+		if err != nil {
+			// EIO on a master says that the last slave was closed. Whatever
+			// else it is, there is nothing more to read.
+			return
+		}
+	}
+}
+
+// deliver writes to the log, then to every client that wants the stream. A
+// client that is slow slows the container down, as in Docker; one that is gone
+// is forgotten.
+func (h *hub) deliver(stream int, b []byte) {
+	if h.log[stream] != nil {
+		// A full disk must not stop the container.
+		_, _ = h.log[stream].Write(b)
+	}
+	h.mu.Lock()
+	var wants []*client
+	for cl := range h.clients {
+		if stream == 0 && cl.stdout || stream == 1 && cl.stderr {
+			wants = append(wants, cl)
+		}
+	}
+	h.mu.Unlock()
+	kind := wire.TypeStdout
+	if stream == 1 {
+		kind = wire.TypeStderr
+	}
+	for _, cl := range wants {
+		if err := cl.conn.Send(kind, b); err != nil {
+			h.detach(cl)
+		}
+	}
+}
+
+func (h *hub) attach(cl *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients[cl] = struct{}{}
+}
+
+func (h *hub) detach(cl *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.clients, cl)
+	cl.leave()
+}
+
+// attached gives the clients of this moment.
+func (h *hub) attached() []*client {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []*client
+	for cl := range h.clients {
+		all = append(all, cl)
+	}
+	return all
+}
+
+// serve handles what a client sends until it leaves.
+func (h *hub) serve(cl *client, signal func(int) error) {
+	defer h.detach(cl)
+	for {
+		f, err := cl.conn.Recv()
+		if err != nil {
+			return
+		}
+		switch f.Type {
+		case wire.TypeStdin:
+			if cl.stdin && h.stdin != nil {
+				// EPIPE: the process closed its end. Its business.
+				_, _ = h.stdin.Write(f.Payload)
+			}
+		case wire.TypeStdinEOF:
+			if cl.closesStdin && h.stdin != nil && h.tty == "" {
+				h.stdin.Close()
+			}
+		case wire.TypeResize:
+			if rows, cols, err := f.Size(); err == nil && h.tty != "" {
+				_ = h.resize(rows, cols) // the process may be gone already
+			}
+		case wire.TypeSignal:
+			if n, err := f.Signal(); err == nil {
+				_ = signal(n) // likewise
+			}
+		}
+	}
+}
+
+func (h *hub) resize(rows, cols uint16) error {
+	raw, err := h.out[0].SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ioctlErr error
+	err = raw.Control(func(fd uintptr) {
+		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+	})
+	return errors.Join(err, ioctlErr)
+}
+
+// drain waits until all output was delivered.
+func (h *hub) drain() { h.copying.Wait() }
+
+// close frees all descriptors.
+func (h *hub) close() {
+	h.closeChild()
+	for _, f := range []*os.File{h.stdin, h.out[0], h.out[1]} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

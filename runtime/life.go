@@ -1,0 +1,113 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// life is the lock that says that somebody answers for a container: the
+// command that creates it, then the monitor that runs it. It is an open file
+// description lock (fcntl_locking(2), F_OFD_SETLK): like flock(2) it belongs to
+// the open file, so a child that inherits the descriptor holds it too, and the
+// kernel drops it when the last holder dies, however it dies. Unlike flock(2)
+// it can be tested without being taken, so that asking never gets in the way.
+type life struct{ file *os.File }
+
+// errAlive says that another process holds the lock.
+var errAlive = errors.New("another process answers for the container")
+
+// takeLife takes the container's lock, and writes note into the file: what a
+// later Reap must know if this process dies (the container's name).
+func (r *Runtime) takeLife(id, note string) (*life, error) {
+	dir := r.lifeDir(id)
+	for range 100 { // only a Reap that removes the directory makes it go round
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making the state directory of container %s: %w", short(id), err)
+		}
+		l, err := lockLife(filepath.Join(dir, lifeLockName), os.O_CREATE)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if note != "" {
+			if _, err := l.file.WriteAt([]byte(note), 0); err != nil {
+				l.close()
+				return nil, fmt.Errorf("writing the lock of container %s: %w", short(id), err)
+			}
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("locking container %s: its state directory keeps vanishing", short(id))
+}
+
+// lockLife opens and locks without waiting. A file that was removed between
+// the two is no lock: os.ErrNotExist.
+func lockLife(path string, flags int) (*life, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC|flags, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening a container's lock: %w", err)
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			return nil, errAlive
+		}
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("checking %s: %w", path, err)
+	}
+	if st.Nlink == 0 {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", path, os.ErrNotExist)
+	}
+	return &life{file: f}, nil
+}
+
+// note reads back what takeLife wrote.
+func (l *life) note() (string, error) {
+	b, err := io.ReadAll(io.NewSectionReader(l.file, 0, 1024))
+	return string(b), err
+}
+
+func (l *life) close() { l.file.Close() }
+
+// end removes the container's state directory and then drops the lock: nobody
+// can hold a lock on a file that is gone.
+func (l *life) end(r *Runtime, id string) error {
+	defer l.close()
+	if err := os.RemoveAll(r.lifeDir(id)); err != nil {
+		return fmt.Errorf("removing the state directory of container %s: %w", short(id), err)
+	}
+	return nil
+}
+
+// alive tells whether somebody holds the container's lock.
+func (r *Runtime) alive(id string) (bool, error) {
+	f, err := os.OpenFile(filepath.Join(r.lifeDir(id), lifeLockName), os.O_RDWR|unix.O_CLOEXEC, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening the lock of container %s: %w", short(id), err)
+	}
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return false, fmt.Errorf("testing the lock of container %s: %w", short(id), err)
+	}
+	return lock.Type != unix.F_UNLCK, nil
+}
+
+// short gives the first 12 digits of an id, as Docker shows it.
+func short(id string) string { return id[:min(12, len(id))] }

@@ -1,0 +1,279 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
+	"github.com/minirt/mini/runtime/logs"
+	"github.com/minirt/mini/runtime/nsinit"
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// MonitorName is argv[0] of a monitor: the binary executes itself under this
+// name, and main must then call [MonitorMain] before anything else.
+const MonitorName = "mini-monitor"
+
+// Descriptors that a monitor is born with.
+const (
+	monitorControlFD = 3 // the connection of the command that starts it
+	monitorLifeFD    = 4 // the container's lock
+)
+
+// startRequest is what the starting command tells the monitor.
+type startRequest struct {
+	Options Options `json:"options"`
+	ID      string  `json:"id"`
+	Attach  *Attach `json:"attach,omitempty"`
+	Explain bool    `json:"explain,omitempty"`
+	Rows    uint16  `json:"rows,omitempty"`
+	Cols    uint16  `json:"cols,omitempty"`
+}
+
+// monitor answers for one running container.
+type monitor struct {
+	r        *Runtime
+	c        *Container
+	spec     *specs.Spec
+	life     *life
+	req      startRequest
+	starter  *client // the command that started it
+	observe  plan.Observer
+	child    *nsinit.Child
+	cgroup   *cgroup
+	hub      *hub
+	logs     *logs.Writer
+	listener *wire.Listener
+
+	mu        sync.Mutex // guards what follows
+	endpoints []*network.Endpoint
+	waiters   []*wire.Conn // told of the exit
+	removal   *RemoveOptions
+	ended     bool
+
+	done chan struct{} // closed when the teardown is over
+}
+
+// MonitorMain is the main function of a monitor process. It returns the
+// process's exit status, which nobody looks at: whoever cares has a connection.
+func MonitorMain() int {
+	// The init asks to die with its parent thread: that must be one that
+	// lives as long as the process.
+	goruntime.LockOSThread()
+	// A monitor waits nearly all its life. One processor keeps it small.
+	goruntime.GOMAXPROCS(2)
+	m, err := newMonitor()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mini-monitor:", err)
+		return 1
+	}
+	m.run()
+	return 0
+}
+
+// newMonitor takes over what the starting command handed down.
+func newMonitor() (*monitor, error) {
+	conn, err := connOf(os.NewFile(monitorControlFD, "control"))
+	if err != nil {
+		return nil, err
+	}
+	m := &monitor{done: make(chan struct{}), life: &life{file: os.NewFile(monitorLifeFD, "lock")}}
+	unix.CloseOnExec(monitorLifeFD)
+	var request wire.Request
+	frame, err := conn.Recv()
+	if err == nil {
+		err = frame.Decode(&request)
+	}
+	if err == nil {
+		err = json.Unmarshal(request.Body, &m.req)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the start request: %w", err)
+	}
+	m.starter = newClient(conn, Attach{})
+	if a := m.req.Attach; a != nil {
+		m.starter = newClient(conn, *a)
+		m.starter.closesStdin = true
+	}
+	m.req.Options.Notice = func(text string) { _ = conn.Send(wire.TypeExplain, []byte("note: "+text+"\n")) }
+	if m.r, err = Open(m.req.Options); err != nil {
+		return nil, err
+	}
+	if m.req.Explain {
+		m.observe = plan.Explainer(conn.Writer(wire.TypeExplain))
+	}
+	return m, nil
+}
+
+// run is the life of the container.
+func (m *monitor) run() {
+	err := m.start()
+	if err != nil {
+		m.failed(err)
+		return
+	}
+	go m.accept()
+	if m.req.Attach != nil {
+		go m.hub.serve(m.starter, m.signal)
+	}
+	// What the start allocated is garbage now. An idle monitor should be small,
+	// and nobody waits for it at this moment.
+	settled := time.AfterFunc(200*time.Millisecond, debug.FreeOSMemory)
+	status, err := awaitExit(m.child.Pid)
+	settled.Stop()
+	code := exitCode(status)
+	if err != nil {
+		code = exitNeverWaited
+	}
+	m.finish(code)
+}
+
+// failed undoes what the start did and tells the starting command.
+func (m *monitor) failed(err error) {
+	code := ExitMini
+	var se *StartError
+	if errors.As(err, &se) {
+		code = se.Code
+	}
+	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Created, 0, 0
+	m.c.State.ExitCode, m.c.State.Error = code, err.Error()
+	if m.child != nil {
+		// ESRCH: it ended by itself, telling why.
+		_ = m.signal(int(unix.SIGKILL))
+		_, _ = awaitExit(m.child.Pid)
+	}
+	teardown := m.release()
+	if m.c.Config.AutoRemove {
+		teardown = errors.Join(teardown, m.r.discard(m.c, true))
+	} else {
+		teardown = errors.Join(teardown, m.c.saveState())
+	}
+	teardown = errors.Join(teardown, m.life.end(m.r, m.c.Config.ID))
+	text := err.Error()
+	if teardown != nil {
+		text += "\n(and tearing down: " + teardown.Error() + ")"
+	}
+	_ = m.starter.conn.SendJSON(wire.TypeExit, wire.Exit{Code: code, Error: text})
+}
+
+// finish tears down after the init ended, and tells everybody.
+func (m *monitor) finish(code int) {
+	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Exited, 0, 0
+	m.c.State.ExitCode, m.c.State.FinishedAt = code, time.Now().UTC()
+	m.c.State.OOMKilled = m.cgroup.oomKilled()
+	err := m.release()
+	if err != nil {
+		m.c.State.Error = "tearing down: " + err.Error()
+	}
+	m.mu.Lock()
+	m.ended = true
+	removal := m.removal
+	m.mu.Unlock()
+	if removal != nil {
+		m.dropClients() // who removes a container does not wait for its readers
+	}
+	m.hub.drain()
+	if m.logs != nil {
+		m.logs.Close()
+	}
+	var removeErr error
+	if m.c.Config.AutoRemove || removal != nil {
+		volumes := m.c.Config.AutoRemove || removal.Volumes
+		removeErr = m.r.discard(m.c, volumes)
+	} else {
+		removeErr = m.c.saveState()
+	}
+	removeErr = errors.Join(removeErr, m.life.end(m.r, m.c.Config.ID))
+	m.tellExit(code, removeErr)
+	m.hub.close()
+	close(m.done)
+}
+
+// tellExit sends the last frame to whoever waits for it.
+func (m *monitor) tellExit(code int, err error) {
+	exit := wire.Exit{Code: code}
+	if err != nil {
+		exit.Error = err.Error()
+	}
+	for _, cl := range m.hub.attached() {
+		_ = cl.conn.SendJSON(wire.TypeExit, exit)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, conn := range m.waiters {
+		_ = conn.SendJSON(wire.TypeExit, exit)
+	}
+}
+
+func (m *monitor) dropClients() {
+	for _, cl := range m.hub.attached() {
+		cl.conn.Close()
+	}
+}
+
+// release gives back everything outside the container's directory. It works
+// after a start that failed anywhere.
+func (m *monitor) release() error {
+	var errs []error
+	if m.child != nil {
+		m.child.Abandon()
+		m.child.Pidfd.Close()
+	}
+	m.mu.Lock()
+	endpoints := m.endpoints
+	m.endpoints = nil
+	m.mu.Unlock()
+	for _, ep := range endpoints {
+		errs = append(errs, m.r.Networks.Drop(context.Background(), ep, m.observe))
+	}
+	if m.cgroup != nil {
+		errs = append(errs, m.cgroup.remove(m.spec.Linux.CgroupsPath))
+	}
+	if m.listener != nil {
+		m.listener.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// signal sends a signal to the init.
+func (m *monitor) signal(number int) error {
+	err := unix.PidfdSendSignal(int(m.child.Pidfd.Fd()), unix.Signal(number), nil, 0)
+	if err != nil {
+		return fmt.Errorf("sending signal %d to process %d: %w", number, m.child.Pid, err)
+	}
+	return nil
+}
+
+// awaitExit waits for a child of this process to end, and reaps it.
+func awaitExit(pid int) (unix.WaitStatus, error) {
+	for {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("waiting for process %d: %w", pid, err)
+		}
+		return status, nil
+	}
+}
+
+// exitCode is the code that Docker shows for a process's end.
+func exitCode(status unix.WaitStatus) int {
+	if status.Signaled() {
+		return exitSignalBase + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

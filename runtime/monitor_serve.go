@@ -1,0 +1,174 @@
+package runtime
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// Operations of a [wire.Request]. All but signal and attach are answered by an
+// Exit frame when the container has ended.
+const (
+	opStart      = "start"      // startRequest; only on the connection a monitor is born with
+	opAttach     = "attach"     // Attach
+	opExec       = "exec"       // ExecConfig
+	opSignal     = "signal"     // signalRequest
+	opStop       = "stop"       // stopRequest
+	opWait       = "wait"       // nothing
+	opRemove     = "remove"     // RemoveOptions: kill, tear down, delete
+	opConnect    = "connect"    // NetworkAttachment
+	opDisconnect = "disconnect" // NetworkAttachment, of which the name counts
+)
+
+type signalRequest struct {
+	Signal int `json:"signal"`
+}
+
+type stopRequest struct {
+	Signal  int `json:"signal"`
+	Timeout int `json:"timeout"` // seconds; negative: for ever
+}
+
+// accept serves connections until the listener is closed.
+func (m *monitor) accept() {
+	for {
+		conn, err := m.listener.Accept()
+		if err != nil {
+			return
+		}
+		go m.handle(conn)
+	}
+}
+
+// handle reads one request and answers it.
+func (m *monitor) handle(conn *wire.Conn) {
+	frame, err := conn.Recv()
+	var req wire.Request
+	if err == nil {
+		err = frame.Decode(&req)
+	}
+	if err != nil {
+		conn.Close()
+		return
+	}
+	if err := m.dispatch(conn, req); err != nil {
+		_ = conn.SendJSON(wire.TypeReply, wire.Reply{Error: err.Error()})
+		conn.Close()
+	}
+}
+
+// dispatch carries one request out. An error is what the client is told.
+func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
+	switch req.Op {
+	case opAttach:
+		return decodeAnd(req, func(a Attach) error { return m.attach(conn, a) })
+	case opExec:
+		return decodeAnd(req, func(e ExecConfig) error { m.exec(conn, e); return nil })
+	case opSignal:
+		return decodeAnd(req, func(s signalRequest) error {
+			if err := m.signal(s.Signal); err != nil {
+				return err
+			}
+			return reply(conn)
+		})
+	case opWait:
+		return m.await(conn)
+	case opStop:
+		return decodeAnd(req, func(s stopRequest) error {
+			if err := m.await(conn); err != nil {
+				return err
+			}
+			return m.stop(s)
+		})
+	case opRemove:
+		return decodeAnd(req, func(o RemoveOptions) error { return m.remove(conn, o) })
+	case opConnect:
+		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.connectNetwork(a)) })
+	case opDisconnect:
+		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.disconnectNetwork(a.Network)) })
+	}
+	return fmt.Errorf("unknown operation %q", req.Op)
+}
+
+func decodeAnd[T any](req wire.Request, do func(T) error) error {
+	var body T
+	if len(req.Body) > 0 {
+		if err := json.Unmarshal(req.Body, &body); err != nil {
+			return fmt.Errorf("decoding the %s request: %w", req.Op, err)
+		}
+	}
+	return do(body)
+}
+
+func reply(conn *wire.Conn) error {
+	defer conn.Close()
+	return conn.SendJSON(wire.TypeReply, wire.Reply{})
+}
+
+func replyTo(conn *wire.Conn, err error) error {
+	if err != nil {
+		return err
+	}
+	return reply(conn)
+}
+
+func (m *monitor) attach(conn *wire.Conn, a Attach) error {
+	cl := newClient(conn, a)
+	cl.closesStdin = true
+	m.mu.Lock()
+	ended := m.ended
+	if !ended {
+		m.hub.attach(cl)
+	}
+	m.mu.Unlock()
+	if ended {
+		return m.notRunning()
+	}
+	if err := conn.SendJSON(wire.TypeReply, wire.Reply{}); err != nil {
+		return err
+	}
+	m.hub.serve(cl, m.signal)
+	return nil
+}
+
+func (m *monitor) notRunning() error {
+	return errorf(ErrConflict, "container %s is not running", m.c.Config.ID)
+}
+
+// await has conn told of the container's end.
+func (m *monitor) await(conn *wire.Conn) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return m.notRunning()
+	}
+	m.waiters = append(m.waiters, conn)
+	return nil
+}
+
+// stop asks the init to end, and kills it when it does not in time.
+func (m *monitor) stop(s stopRequest) error {
+	if err := m.signal(s.Signal); err != nil {
+		return err
+	}
+	if s.Timeout >= 0 {
+		time.AfterFunc(time.Duration(s.Timeout)*time.Second, func() {
+			_ = m.signal(int(unix.SIGKILL)) // ESRCH: it ended by itself
+		})
+	}
+	return nil
+}
+
+func (m *monitor) remove(conn *wire.Conn, o RemoveOptions) error {
+	if err := m.await(conn); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.removal = &o
+	m.mu.Unlock()
+	return m.signal(int(unix.SIGKILL))
+}

@@ -1,0 +1,321 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
+	"github.com/minirt/mini/rootfs"
+	"github.com/minirt/mini/runtime/logs"
+	"github.com/minirt/mini/runtime/nsinit"
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// start brings the container up to its execve. Whatever it got done before an
+// error, release gives back.
+func (m *monitor) start() error {
+	var err error
+	if m.c, err = m.r.load(m.req.ID); err != nil {
+		m.c = &Container{r: m.r, Config: Config{ID: m.req.ID}}
+		return err
+	}
+	m.spec = new(specs.Spec)
+	if err := readJSON(filepath.Join(m.c.Dir(), specFile), m.spec); err != nil {
+		return err
+	}
+	if m.listener, err = wire.Listen(m.r.lifeDir(m.c.Config.ID), socketName); err != nil {
+		return err
+	}
+	if err := m.reserve(); err != nil {
+		return err
+	}
+	if err := m.writeEtc(); err != nil {
+		return err
+	}
+	if m.cgroup, err = makeCgroup(m.spec.Linux.CgroupsPath, m.spec.Linux.Resources); err != nil {
+		return err
+	}
+	return m.launch()
+}
+
+// launch clones the init, builds its network while it mounts, and lets it go.
+func (m *monitor) launch() error {
+	program, err := nsinit.New()
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	ip, closeSources, err := m.initPlan()
+	if err != nil {
+		return err
+	}
+	defer closeSources()
+	ip.firstHalf(program)
+	if !m.spec.Process.Terminal {
+		// The child has the descriptors that are open when it is cloned.
+		if m.hub, err = newPipes(m.c.Config.OpenStdin); err != nil {
+			return err
+		}
+	}
+	if m.child, err = nsinit.Start(program, nsinit.Options{Namespaces: cloneFlags(m.spec), Cgroup: m.cgroup.dir}); err != nil {
+		return err
+	}
+	if err := m.recordStart(); err != nil {
+		return err
+	}
+	if err := m.connect(); err != nil {
+		return err
+	}
+	if err := m.cgroup.limit(m.child.Pid, m.spec.Linux.Resources); err != nil {
+		return err
+	}
+	if err := m.child.AwaitPause(); err != nil {
+		return err
+	}
+	return m.execute(program)
+}
+
+// execute records the second half of the program, now that the container's
+// files can be read, and waits for execve.
+func (m *monitor) execute(program *nsinit.Program) error {
+	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.child.Pid))
+	if err != nil {
+		return fmt.Errorf("opening the container's root: %w", err)
+	}
+	defer root.Close()
+	if err := setUser(m.spec.Process, root); err != nil {
+		return err
+	}
+	pp := &processPlan{
+		process: m.spec.Process, makeCwd: true, readonlyRoot: m.spec.Root.Readonly, reaper: m.c.Config.Init,
+	}
+	if m.hub == nil {
+		if m.hub, err = newTerminal(root); err != nil {
+			return err
+		}
+	}
+	pp.stdio, pp.tty, pp.console = m.hub.childFDs(), m.hub.tty, m.hub.tty != ""
+	if err := m.openLog(); err != nil {
+		return err
+	}
+	if m.req.Attach != nil {
+		m.hub.attach(m.starter)
+	}
+	if m.hub.tty != "" && m.req.Rows > 0 {
+		if err := m.hub.resize(m.req.Rows, m.req.Cols); err != nil {
+			return fmt.Errorf("setting the terminal's size: %w", err)
+		}
+	}
+	if err := pp.record(program); err != nil {
+		return err
+	}
+	if err := m.child.Resume(); err != nil {
+		return err
+	}
+	if err := m.child.AwaitExec(); err != nil {
+		return execError(m.spec.Process, err)
+	}
+	m.hub.run()
+	return m.starter.conn.SendJSON(wire.TypeStarted, wire.Started{Pid: m.child.Pid})
+}
+
+func (m *monitor) openLog() error {
+	w, err := logs.OpenWriter(m.c.LogPath())
+	if err != nil {
+		return err
+	}
+	m.logs = w
+	m.hub.log[0], m.hub.log[1] = w.Stream("stdout"), w.Stream("stderr")
+	return nil
+}
+
+// execError turns the failure of the init into Docker's words and exit code.
+func execError(process *specs.Process, err error) error {
+	var ce *nsinit.CallError
+	if !errors.As(err, &ce) || !ce.Exec {
+		return err
+	}
+	name := process.Args[0]
+	switch ce.Errno {
+	case unix.ENOENT, unix.ENOTDIR:
+		if strings.Contains(name, "/") {
+			return &StartError{Code: ExitNotFound, Err: fmt.Errorf("exec: %q: stat %s: %w", name, name, ce.Errno)}
+		}
+		return &StartError{Code: ExitNotFound, Err: fmt.Errorf("exec: %q: executable file not found in $PATH", name)}
+	}
+	return &StartError{Code: ExitCannotExec, Err: fmt.Errorf("exec: %q: %w", name, ce.Errno)}
+}
+
+// setUser looks the user up in the container's own files.
+func setUser(process *specs.Process, root *os.File) error {
+	passwd, closePasswd := openOptional(root, "/etc/passwd")
+	defer closePasswd()
+	group, closeGroup := openOptional(root, "/etc/group")
+	defer closeGroup()
+	u, err := lookupUser(passwd, group, process.User.Username)
+	if err != nil {
+		return err
+	}
+	process.User.UID, process.User.GID = uint32(u.UID), uint32(u.GID)
+	process.User.AdditionalGids = nil
+	for _, g := range u.Groups {
+		process.User.AdditionalGids = append(process.User.AdditionalGids, uint32(g))
+	}
+	process.Env = mergeEnv([]string{"HOME=" + u.Home}, process.Env)
+	return nil
+}
+
+// recordStart writes who the init is before it may do anything, so that a
+// later command can end it if this monitor dies.
+func (m *monitor) recordStart() error {
+	ticks, err := startTicks(m.child.Pid)
+	if err != nil {
+		return err
+	}
+	m.c.State = State{
+		Status: Running, Pid: m.child.Pid, StartTicks: ticks, MonitorPid: os.Getpid(),
+		StartedAt: time.Now().UTC(),
+	}
+	return m.c.saveState()
+}
+
+// startTicks is when a process started, in clock ticks since boot: field 22 of
+// /proc/PID/stat (proc_pid_stat(5)). With the pid it names a process for good.
+func startTicks(pid int) (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading when process %d started: %w", pid, err)
+	}
+	// The second field is a name in parentheses and may hold anything.
+	text := string(b)
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	const startTime = 22 - 3 // fields before the name's end are gone
+	if len(fields) <= startTime {
+		return 0, fmt.Errorf("reading when process %d started: %q has too few fields", pid, text)
+	}
+	return strconv.ParseUint(fields[startTime], 10, 64)
+}
+
+// reserve takes addresses and ports on every network of the container.
+func (m *monitor) reserve() error {
+	for i, a := range m.c.Config.Networks {
+		n, err := m.r.Networks.Find(a.Network)
+		if err != nil {
+			return err
+		}
+		spec := endpointSpec(&m.c.Config, a, i)
+		if i == 0 {
+			spec.DefaultRoute, spec.Ports = true, m.c.Config.Ports
+		}
+		ep, err := m.r.Networks.Reserve(n, spec)
+		if err != nil {
+			return err
+		}
+		m.endpoints = append(m.endpoints, ep)
+	}
+	return nil
+}
+
+func endpointSpec(cfg *Config, a NetworkAttachment, index int) network.EndpointSpec {
+	return network.EndpointSpec{
+		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(index),
+		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases,
+	}
+}
+
+// connect builds the network of the container, whose init exists by now.
+func (m *monitor) connect() error {
+	if !hasNamespace(m.spec, specs.NetworkNamespace) {
+		return nil
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	if err != nil {
+		return fmt.Errorf("opening the container's network namespace: %w", err)
+	}
+	defer ns.Close()
+	ctx := context.Background()
+	if len(m.endpoints) == 0 {
+		return m.r.Networks.LoopbackPlan(m.c.Config.Name, ns).Run(ctx, m.observe)
+	}
+	for _, ep := range m.endpoints {
+		if err := m.join(ctx, ep, ns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File) error {
+	n, err := m.r.Networks.Find(ep.NetworkName)
+	if err != nil {
+		return err
+	}
+	if err := m.r.Networks.Up(ctx, n, m.observe); err != nil {
+		return err
+	}
+	var attach plan.Plan
+	if attach, err = m.r.Networks.AttachPlan(ep, ns); err != nil {
+		return err
+	}
+	return attach.Run(ctx, m.observe)
+}
+
+// writeEtc writes the files that are bound over /etc/hosts and its kin.
+func (m *monitor) writeEtc() error {
+	if etcDir(&m.c.Config, m.c.Dir()) != m.c.Dir() {
+		return nil // another container's
+	}
+	resolver, err := rootfs.ReadHostResolver(os.ReadFile)
+	if err != nil {
+		return err
+	}
+	dns := m.c.Config.DNS
+	resolver = resolver.ForContainer(rootfs.ResolvOptions{
+		DNS: dns.Servers, Search: dns.Search, Options: dns.Options, HostNetwork: m.c.Config.NetworkMode == network.Host,
+	})
+	hosts, err := m.hosts()
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"resolv.conf": resolver.String(), "hosts": hosts, "hostname": rootfs.Hostname(m.c.Config.Hostname),
+	} {
+		// Written in place: a running container has the very file bound.
+		if err := os.WriteFile(filepath.Join(m.c.Dir(), name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("writing the container's /etc/%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// hosts gives the text of /etc/hosts. On the host's network it is the host's.
+func (m *monitor) hosts() (string, error) {
+	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
+	for _, ep := range m.endpoints {
+		opt.Addresses = append(opt.Addresses, ep.IP)
+		opt.Gateway = append(opt.Gateway, ep.Gateway)
+	}
+	opt.Gateway = opt.Gateway[:min(1, len(opt.Gateway))]
+	if m.c.Config.NetworkMode == network.Host {
+		opt.Gateway = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
+	for _, text := range m.c.Config.ExtraHosts {
+		entry, err := rootfs.ParseAddHost(text)
+		if err != nil {
+			return "", err
+		}
+		opt.Extra = append(opt.Extra, entry)
+	}
+	return rootfs.Hosts(opt)
+}
