@@ -55,7 +55,7 @@ func (c *Conn) Close() error { return c.c.Close() }
 
 // SetWriteDeadline bounds every Send from now on, so that a client that reads
 // nothing cannot hold the monitor for ever. After a Send that ran out of time
-// within a frame, every Send fails.
+// every Send fails: a part of its frame may be on the way.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.c.SetWriteDeadline(t) }
 
 // SetReadDeadline bounds every Recv from now on. A Recv that ran out of time
@@ -73,7 +73,10 @@ func (c *Conn) Send(t Type, payload []byte) error {
 	// The two parts leave in one writev(2); the array and the slice live in c
 	// so that nothing is allocated for each frame.
 	c.vec = [2][]byte{c.head[:], payload}
-	c.bufs = c.vec[:]
+	c.bufs = c.vec[:1]
+	if len(payload) > 0 {
+		c.bufs = c.vec[:]
+	}
 	_, err := c.bufs.WriteTo(c.c)
 	c.vec = [2][]byte{}
 	return c.sent(t, err)

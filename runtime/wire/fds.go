@@ -46,6 +46,7 @@ func (c *Conn) read(p []byte) (int, error) {
 		c.oob = make([]byte, unix.CmsgSpace(4*MaxFDs))
 	}
 	n, oobn, flags, _, err := c.unix.ReadMsgUnix(p, c.oob)
+	n = max(n, 0) // -1 comes with an error such as a passed deadline
 	if err == nil && n == 0 {
 		err = io.EOF
 	}

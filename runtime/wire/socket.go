@@ -50,7 +50,7 @@ func listenAt(dir int, name string) (*net.UnixListener, error) {
 	}}
 	l, err := lc.Listen(context.Background(), "unix", procPath(dir, name))
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	u := l.(*net.UnixListener)
 	// The path leads through a descriptor of ours; Close removes the file itself.
@@ -60,6 +60,12 @@ func listenAt(dir int, name string) (*net.UnixListener, error) {
 
 // abandoned reports whether name is a socket that nobody listens on.
 func abandoned(dir int, name string) bool {
+	// connect(2) refuses a plain file too: only a socket may be replaced.
+	var st unix.Stat_t
+	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return false
+	}
 	c, err := net.Dial("unix", procPath(dir, name))
 	if err == nil {
 		c.Close()
@@ -110,7 +116,7 @@ func Dial(dir, name string) (*Conn, error) {
 	defer unix.Close(fd)
 	c, err := net.Dial("unix", procPath(fd, name))
 	if err != nil {
-		return nil, fmt.Errorf("dialling %s in %s: %w", name, dir, err)
+		return nil, fmt.Errorf("dialling %s in %s: %w", name, dir, bare(err))
 	}
 	u := c.(*net.UnixConn)
 	if err := checkPeer(u); err != nil {
@@ -134,6 +140,15 @@ func openDir(dir, name string) (int, error) {
 
 func procPath(dir int, name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir, name)
+}
+
+// bare takes the detour through /proc out of an error of package net.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 // checkPeer lets root and our own user pass (SO_PEERCRED, unix(7): who called
