@@ -25,6 +25,7 @@ type File struct {
 	fd     int    // -1: not open
 	data   []byte // the mapping; nil: not mapped
 	tree   tree   // over data
+	edit   edit   // scratch of the call that runs
 	walk   error  // see Err
 }
 
@@ -90,11 +91,11 @@ func (f *File) Release(a netip.Addr, owner Owner) (bool, error) {
 		if t == nil || owner == 0 || t.owner(i) != owner {
 			return nil
 		}
-		var e edit
-		t.planRelease(&e, i)
-		e.apply(t.words)
 		released = true
-		return nil
+		return f.edited(t, func(t *tree, e *edit) error {
+			t.planRelease(e, i)
+			return nil
+		})
 	})
 	return released && err == nil, err
 }
@@ -210,7 +211,7 @@ func (f *File) change(owner Owner, do func(*tree, *edit) error) error {
 	if owner == 0 {
 		return fmt.Errorf("pool %s: an address needs an owner that is not zero", f.space.subnet)
 	}
-	return f.locked(true, func(t *tree) error { return edited(t, do) })
+	return f.locked(true, func(t *tree) error { return f.edited(t, do) })
 }
 
 // view runs do, which only reads, under the lock.
@@ -223,9 +224,11 @@ func (f *File) view(do func(*tree) error) error {
 	})
 }
 
-func edited(t *tree, do func(*tree, *edit) error) error {
-	var e edit
-	err := do(t, &e)
-	e.apply(t.words)
+// edited plans with do and applies the plan. A plan that failed may hold
+// repairs; they are worth doing.
+func (f *File) edited(t *tree, do func(*tree, *edit) error) error {
+	f.edit.n = 0
+	err := do(t, &f.edit)
+	f.edit.apply(t.words)
 	return err
 }
