@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -46,14 +45,12 @@ type Manager struct {
 	nerr error
 }
 
-var prefixPattern = regexp.MustCompile(`^[A-Z][A-Z0-9-]{0,15}$`)
-
 // Open gives a Manager. It touches neither the kernel nor the disk.
 func Open(opt Options) (*Manager, error) {
 	if opt.Root == "" || opt.State == "" {
 		return nil, errors.New("opening networks: both a root and a state directory are needed")
 	}
-	if opt.ChainPrefix != "" && !prefixPattern.MatchString(opt.ChainPrefix) {
+	if opt.ChainPrefix != "" && !isPrefix(opt.ChainPrefix) {
 		return nil, fmt.Errorf("invalid chain prefix %q: want up to 16 of A-Z, 0-9 and -, beginning with a letter", opt.ChainPrefix)
 	}
 	if opt.IPTables == "" {

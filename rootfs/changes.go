@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,18 +14,18 @@ import (
 const shell = "/bin/sh"
 
 // changer applies the arguments of one instruction.
-type changer func(c *v1.ImageConfig, args string) error
+type changer func(c *ImageConfig, args string) error
 
 // changerOf gives the function for an instruction that docker import takes.
 func changerOf(instruction string) changer {
 	switch instruction {
 	case "CMD":
-		return func(c *v1.ImageConfig, args string) (err error) {
+		return func(c *ImageConfig, args string) (err error) {
 			c.Cmd, err = commandLine(args)
 			return err
 		}
 	case "ENTRYPOINT":
-		return func(c *v1.ImageConfig, args string) (err error) {
+		return func(c *ImageConfig, args string) (err error) {
 			c.Entrypoint, err = commandLine(args)
 			return err
 		}
@@ -47,7 +46,7 @@ func changerOf(instruction string) changer {
 	case "HEALTHCHECK":
 		return changeHealthcheck
 	case "ONBUILD":
-		return func(*v1.ImageConfig, string) error {
+		return func(*ImageConfig, string) error {
 			return fmt.Errorf("%w: mini does not build images", ErrUnsupported)
 		}
 	}
@@ -58,8 +57,8 @@ func changerOf(instruction string) changer {
 // them: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR
 // and HEALTHCHECK NONE. One text may hold several lines. Variables that an ENV
 // before has set are replaced, as $NAME and ${NAME}.
-func ParseChanges(changes []string) (v1.ImageConfig, error) {
-	var config v1.ImageConfig
+func ParseChanges(changes []string) (ImageConfig, error) {
+	var config ImageConfig
 	for _, change := range changes {
 		for line := range strings.Lines(change) {
 			line = strings.TrimSpace(line)
@@ -67,14 +66,14 @@ func ParseChanges(changes []string) (v1.ImageConfig, error) {
 				continue
 			}
 			if err := applyChange(&config, line); err != nil {
-				return v1.ImageConfig{}, fmt.Errorf("applying change %q: %w", line, err)
+				return ImageConfig{}, fmt.Errorf("applying change %q: %w", line, err)
 			}
 		}
 	}
 	return config, nil
 }
 
-func applyChange(config *v1.ImageConfig, line string) error {
+func applyChange(config *ImageConfig, line string) error {
 	name, args := line, ""
 	if i := strings.IndexAny(line, " \t"); i >= 0 {
 		name, args = line[:i], strings.TrimSpace(line[i:])
@@ -111,7 +110,7 @@ func jsonList(args string) ([]string, bool) {
 }
 
 // changeEnv takes "ENV a=1 b=2" and the older "ENV a 1 2".
-func changeEnv(c *v1.ImageConfig, args string) error {
+func changeEnv(c *ImageConfig, args string) error {
 	pairs, err := keyValues(args, c.Env)
 	if err != nil {
 		return err
@@ -122,7 +121,7 @@ func changeEnv(c *v1.ImageConfig, args string) error {
 	return nil
 }
 
-func setEnv(c *v1.ImageConfig, key, value string) {
+func setEnv(c *ImageConfig, key, value string) {
 	for i, e := range c.Env {
 		if strings.HasPrefix(e, key+"=") {
 			c.Env[i] = key + "=" + value
@@ -132,7 +131,7 @@ func setEnv(c *v1.ImageConfig, key, value string) {
 	c.Env = append(c.Env, key+"="+value)
 }
 
-func changeLabel(c *v1.ImageConfig, args string) error {
+func changeLabel(c *ImageConfig, args string) error {
 	pairs, err := keyValues(args, c.Env)
 	if err != nil {
 		return err
@@ -146,7 +145,7 @@ func changeLabel(c *v1.ImageConfig, args string) error {
 	return nil
 }
 
-func changeExpose(c *v1.ImageConfig, args string) error {
+func changeExpose(c *ImageConfig, args string) error {
 	ws, err := words(args, c.Env)
 	if err != nil {
 		return err
@@ -160,7 +159,7 @@ func changeExpose(c *v1.ImageConfig, args string) error {
 }
 
 // expose takes PORT[-PORT][/PROTOCOL].
-func expose(c *v1.ImageConfig, spec string) error {
+func expose(c *ImageConfig, spec string) error {
 	ports, proto, found := strings.Cut(spec, "/")
 	if !found {
 		proto = "tcp"
@@ -188,7 +187,7 @@ func expose(c *v1.ImageConfig, spec string) error {
 }
 
 // oneWord is for the instructions that take exactly one argument.
-func oneWord(c *v1.ImageConfig, args string) (string, error) {
+func oneWord(c *ImageConfig, args string) (string, error) {
 	ws, err := words(args, c.Env)
 	if err != nil {
 		return "", err
@@ -199,12 +198,12 @@ func oneWord(c *v1.ImageConfig, args string) (string, error) {
 	return ws[0], nil
 }
 
-func changeUser(c *v1.ImageConfig, args string) (err error) {
+func changeUser(c *ImageConfig, args string) (err error) {
 	c.User, err = oneWord(c, args)
 	return err
 }
 
-func changeWorkdir(c *v1.ImageConfig, args string) error {
+func changeWorkdir(c *ImageConfig, args string) error {
 	// The whole text is one path: in a WORKDIR spaces need no quotes.
 	dir, err := expand(args, c.Env)
 	if err != nil {
@@ -217,7 +216,7 @@ func changeWorkdir(c *v1.ImageConfig, args string) error {
 	return nil
 }
 
-func changeVolume(c *v1.ImageConfig, args string) error {
+func changeVolume(c *ImageConfig, args string) error {
 	list, ok := jsonList(args)
 	if !ok {
 		var err error
@@ -237,7 +236,7 @@ func changeVolume(c *v1.ImageConfig, args string) error {
 	return nil
 }
 
-func changeStopSignal(c *v1.ImageConfig, args string) error {
+func changeStopSignal(c *ImageConfig, args string) error {
 	name, err := oneWord(c, args)
 	if err != nil {
 		return err
@@ -267,7 +266,7 @@ func validSignal(name string) bool {
 	return unix.SignalNum("SIG"+short) != 0
 }
 
-func changeHealthcheck(_ *v1.ImageConfig, args string) error {
+func changeHealthcheck(_ *ImageConfig, args string) error {
 	if strings.EqualFold(args, "NONE") {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestParseChanges(t *testing.T) {
@@ -16,7 +15,7 @@ func TestParseChanges(t *testing.T) {
 		}
 		return m
 	}
-	for in, want := range map[string]v1.ImageConfig{
+	for in, want := range map[string]ImageConfig{
 		`CMD ["a", "b c"]`:                 {Cmd: []string{"a", "b c"}},
 		`cmd echo "hi" $X`:                 {Cmd: []string{"/bin/sh", "-c", `echo "hi" $X`}},
 		`CMD []`:                           {Cmd: []string{}},

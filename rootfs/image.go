@@ -9,18 +9,16 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Image is a root file system and how to run it.
 type Image struct {
-	ID       string         // sha256 of the configuration, 64 hexadecimal digits
-	RepoTags []string       // names such as busybox:latest, sorted
-	Created  time.Time      // in UTC
-	Size     int64          // bytes in the regular files of all layers
-	Layers   []string       // absolute directories, topmost first, as lowerdir= wants them
-	Config   v1.ImageConfig // command, environment and so on
+	ID       string      // sha256 of the configuration, 64 hexadecimal digits
+	RepoTags []string    // names such as busybox:latest, sorted
+	Created  time.Time   // in UTC
+	Size     int64       // bytes in the regular files of all layers
+	Layers   []string    // absolute directories, topmost first, as lowerdir= wants them
+	Config   ImageConfig // command, environment and so on
 }
 
 // record is an image.json. Its Tags may name too much, never too little: the
@@ -30,7 +28,7 @@ type record struct {
 	Size    int64
 	DiffIDs []string // of the layers, lowest first, as in the image's configuration
 	Tags    []string
-	Config  v1.ImageConfig
+	Config  ImageConfig
 }
 
 // Find gives the image that ref names: a name, name:tag, an id with or without

@@ -15,8 +15,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +58,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, opts ImportOptions) (*I
 	return img, nil
 }
 
-func (s *Store) importInto(ctx context.Context, tmp *tempDir, r io.Reader, ref *Reference, config v1.ImageConfig, opts ImportOptions) (*Image, error) {
+func (s *Store) importInto(ctx context.Context, tmp *tempDir, r io.Reader, ref *Reference, config ImageConfig, opts ImportOptions) (*Image, error) {
 	layer, err := stageLayer(ctx, tmp, 0, r, opts.Limits.orDefault())
 	if err != nil {
 		return nil, err
@@ -69,12 +67,13 @@ func (s *Store) importInto(ctx context.Context, tmp *tempDir, r io.Reader, ref *
 	if opts.Created.IsZero() {
 		created = time.Now().UTC()
 	}
-	raw, err := json.Marshal(v1.Image{
-		Created:  &created,
-		Platform: v1.Platform{Architecture: goruntime.GOARCH, OS: "linux"},
-		Config:   config,
-		RootFS:   v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.Digest("sha256:" + layer.diffID)}},
-		History:  []v1.History{{Created: &created, Comment: opts.Message}},
+	raw, err := json.Marshal(imageSpec{
+		Created:      &created,
+		Architecture: goruntime.GOARCH,
+		OS:           "linux",
+		Config:       config,
+		RootFS:       rootFS{Type: "layers", DiffIDs: []string{"sha256:" + layer.diffID}},
+		History:      []history{{Created: &created, Comment: opts.Message}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding configuration: %w", err)
@@ -139,7 +138,7 @@ func stageLayer(ctx context.Context, tmp *tempDir, n int, r io.Reader, limits Li
 // commit makes an image of its configuration and its layers, lowest first. All
 // of it happens under the lock, so that no removal takes a layer for unused.
 func (s *Store) commit(ref *Reference, raw []byte, layers []stagedLayer) (*Image, error) {
-	var config v1.Image
+	var config imageSpec
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, fmt.Errorf("reading image configuration: %w", err)
 	}

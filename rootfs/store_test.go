@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +51,7 @@ func TestImportAndFind(t *testing.T) {
 	}
 	want := &Image{
 		ID: img.ID, RepoTags: []string{"busybox:latest"}, Created: testTime.UTC(), Size: 5, Layers: img.Layers,
-		Config: v1.ImageConfig{Cmd: []string{"sh"}, Env: []string{"A=1"}},
+		Config: ImageConfig{Cmd: []string{"sh"}, Env: []string{"A=1"}},
 	}
 	for _, ref := range []string{"busybox", "busybox:latest", "docker.io/library/busybox", img.ID, "sha256:" + img.ID, img.ID[:12], "sha256:" + img.ID[:4]} {
 		got, err := s.Find(ref)
