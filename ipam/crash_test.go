@@ -58,7 +58,7 @@ func TestStopBetweenAnyTwoStores(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 3))
 			tr := newOwnedTree(newSpace(cfg))
 			fillSome(tr, r)
-			for step := range 300 {
+			for step := range 160 {
 				e, after := planRandom(tr, r, step)
 				checkStops(t, tr, &e, after)
 				// Go on from a stopped state, so that staleness adds up.
