@@ -17,7 +17,7 @@ import (
 //	         then the parts of a layout: cursor, levels, bits, owners
 //
 // The size follows from the configuration. Pages that hold only zeros are
-// holes: an untouched /8 has 130 MiB and occupies two pages.
+// holes: a fresh /8 is 130 MiB long and occupies five pages.
 const (
 	magic      = 0x316d617069696d // "miipam1"
 	headWords  = 2
