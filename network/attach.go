@@ -41,7 +41,7 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
 	p.Add(stepNamespace(ep), c.stepPrepare(), c.stepLoopback(),
-		c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp())
+		c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp(m, mk))
 	if ep.DefaultRoute {
 		p.Add(c.stepRoute())
 	}
@@ -187,14 +187,17 @@ func (c *container) stepAddress() plan.Step {
 	}
 }
 
-func (c *container) stepUp() plan.Step {
+func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
 	name := c.ep.Interface
 	return plan.Step{
 		Name: "switch the container's " + name + " on",
 		Why:  "The address came first, so that the link can announce it now.",
 		Cmds: []string{c.inside("link", "set", "dev", name, "up")},
 		Do: func(context.Context) error {
-			return linkErr("switching on the container's", name, c.nl.LinkSetUp(c.link))
+			if err := c.nl.LinkSetUp(c.link); err != nil {
+				return linkErr("switching on the container's", name, err)
+			}
+			return c.settle(m, mk)
 		},
 	}
 }

@@ -55,3 +55,36 @@ func benchContainer(b *testing.B, ports ...string) {
 		fmt.Printf("%-16s %8.1f µs\n", name, float64(d[len(d)/2].Nanoseconds())/1000)
 	}
 }
+
+// BenchmarkFirstAnswer measures from the end of the attachment to the answer of
+// a server that was already listening: through the published port.
+func BenchmarkFirstAnswer(b *testing.B) {
+	w := makeWorld(b, "iptables", "0")
+	n, ctx := w.find(Bridge), context.Background()
+	host, err := netns.Current()
+	w.must(err)
+	defer host.Close()
+	var times []time.Duration
+	for b.Loop() {
+		ns, err := netns.New()
+		w.must(err)
+		ep, err := w.m.Reserve(n, w.spec("bench", "80"))
+		w.must(err)
+		l := w.serve(ns, ":80")
+		w.must(w.m.Up(ctx, n, nil))
+		p, err := w.m.AttachPlan(ep, ns)
+		w.must(err)
+		w.must(p.Run(ctx, nil))
+		begin := time.Now()
+		if w.call(host, fmt.Sprintf("127.0.0.1:%d", ep.Ports[0].HostPort), patient) == "" {
+			b.Error("no answer")
+		}
+		times = append(times, time.Since(begin))
+		w.must(w.m.DetachPlan(ep).RunAll(ctx, nil))
+		w.must(w.m.Release(ep))
+		w.must(l.Close())
+		ns.Close()
+	}
+	slices.Sort(times)
+	fmt.Printf("first answer: median %v, 90 %% %v, max %v\n", times[len(times)/2], times[len(times)*9/10], times[len(times)-1])
+}

@@ -50,21 +50,24 @@ func (m *MAC) UnmarshalText(text []byte) error {
 // shows and all that a teardown needs, also after a crash. Where IP is zero, the
 // record is an intent: its owner died, or is busy, before it had an address.
 type Endpoint struct {
-	ID            string         `json:"id"`
-	NetworkID     string         `json:"network_id"`
-	NetworkName   string         `json:"network_name"`
-	ContainerID   string         `json:"container_id"`
-	ContainerName string         `json:"container_name"`
-	Interface     string         `json:"interface"`
-	HostLink      string         `json:"host_link"` // the host's end of the veth pair
-	IP            netip.Addr     `json:"ip"`
-	PrefixLen     int            `json:"prefix_len"`
-	Gateway       netip.Addr     `json:"gateway"`
-	MAC           MAC            `json:"mac"`
-	Ports         []port.Mapping `json:"ports,omitempty"`
-	Aliases       []string       `json:"aliases,omitempty"`
-	DefaultRoute  bool           `json:"default_route,omitempty"`
-	Created       time.Time      `json:"created"`
+	ID            string `json:"id"`
+	NetworkID     string `json:"network_id"`
+	NetworkName   string `json:"network_name"`
+	ContainerID   string `json:"container_id"`
+	ContainerName string `json:"container_name"`
+	// Tag names the owner in rule comments and link aliases. It is from the time
+	// of the connection: a container that is renamed later keeps its tag.
+	Tag          string         `json:"tag"`
+	Interface    string         `json:"interface"`
+	HostLink     string         `json:"host_link"` // the host's end of the veth pair
+	IP           netip.Addr     `json:"ip"`
+	PrefixLen    int            `json:"prefix_len"`
+	Gateway      netip.Addr     `json:"gateway"`
+	MAC          MAC            `json:"mac"`
+	Ports        []port.Mapping `json:"ports,omitempty"`
+	Aliases      []string       `json:"aliases,omitempty"`
+	DefaultRoute bool           `json:"default_route,omitempty"`
+	Created      time.Time      `json:"created"`
 	// Rules are exactly those that publish the ports.
 	Rules []firewall.Rule `json:"rules,omitempty"`
 	// Prefix of the chains that Rules stand in.
@@ -83,11 +86,8 @@ func (ep *Endpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// tag is the owner in the comments of the endpoint's rules.
-func (ep *Endpoint) tag() string { return short(ep.ContainerID) + ":" + ep.ContainerName }
-
 // alias is the tag on the host's end of the veth pair.
-func (ep *Endpoint) alias() string { return "mini:" + ep.tag() + ":" + ep.Interface }
+func (ep *Endpoint) alias() string { return "mini:" + ep.Tag + ":" + ep.Interface }
 
 // NamespaceName is the name that printed commands use for the container's
 // network namespace, as in `ip -n mini-web address`.
@@ -97,7 +97,7 @@ func (ep *Endpoint) NamespaceName() string { return "mini-" + ep.ContainerName }
 func (ep *Endpoint) publish(prefix string) {
 	ep.Prefix, ep.Rules = prefix, nil
 	for _, p := range ep.Ports {
-		ep.Rules = append(ep.Rules, firewall.Publish(prefix, ep.tag(), p, ep.IP))
+		ep.Rules = append(ep.Rules, firewall.Publish(prefix, ep.Tag, p, ep.IP))
 	}
 }
 
@@ -153,6 +153,20 @@ func (m *Manager) Endpoints(n *Network) ([]Endpoint, error) {
 
 func (m *Manager) bareEndpoint(n *Network, container string) *Endpoint {
 	return &Endpoint{NetworkID: n.ID, NetworkName: n.Name, ContainerID: container, ContainerName: short(container)}
+}
+
+// Rename records a container's new name on one network. Tags of
+// rules and links keep the name from the time of the connection.
+func (m *Manager) Rename(n *Network, container, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	ep, err := m.Endpoint(n, container)
+	if err != nil {
+		return err
+	}
+	ep.ContainerName = name
+	return m.save(ep)
 }
 
 // networkOf gives what record keeping needs to know of an endpoint's network.

@@ -45,7 +45,7 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 	ep := &Endpoint{
 		ID: newID(), NetworkID: n.ID, NetworkName: n.Name,
 		ContainerID: spec.ContainerID, ContainerName: spec.ContainerName,
-		Interface: spec.Interface, HostLink: vethName(spec),
+		Tag: short(spec.ContainerID) + ":" + spec.ContainerName, Interface: spec.Interface, HostLink: vethName(spec),
 		PrefixLen: n.Subnet.Bits(), Gateway: n.Gateway, MAC: MAC(spec.MAC),
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases,
 		DefaultRoute: spec.DefaultRoute && !n.Internal, Created: time.Now().UTC(),

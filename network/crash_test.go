@@ -1,0 +1,134 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/netns"
+	"github.com/minirt/mini/plan"
+)
+
+// TestRollback: a plan that fails at any step leaves what was there before.
+func TestRollback(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0") // deleting costs 10 ms less than with nft
+	ctx, before := context.Background(), w.traces()
+	def := w.find(Bridge)
+	up, err := w.m.UpPlan(def)
+	w.must(err)
+	boom := errors.New("boom")
+	for i := range up.Steps {
+		p, err := w.m.UpPlan(def)
+		w.must(err)
+		failAt(&p, i, boom)
+		if err := p.Run(ctx, nil); !errors.Is(err, boom) {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if after := w.traces(); after != before {
+			t.Fatalf("a failure after %q leaves:\n%s", p.Steps[i].Name, after)
+		}
+	}
+	w.must(w.m.Up(ctx, def, nil))
+	before = w.traces()
+	ns, err := netns.New()
+	w.must(err)
+	defer ns.Close()
+	ep, err := w.m.Reserve(def, w.spec("a", "8080:80", "5353:53/udp"))
+	w.must(err)
+	defer ep.Close()
+	attach, err := w.m.AttachPlan(ep, ns)
+	w.must(err)
+	for i := range attach.Steps {
+		p, err := w.m.AttachPlan(ep, ns)
+		w.must(err)
+		failAt(&p, i, boom)
+		if err := p.Run(ctx, nil); !errors.Is(err, boom) {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if after := w.traces(); after != before {
+			t.Fatalf("a failure after %q leaves:\n%s", p.Steps[i].Name, after)
+		}
+	}
+}
+
+// failAt lets step i do its work and then fail.
+func failAt(p *plan.Plan, i int, err error) {
+	do := p.Steps[i].Do
+	p.Steps[i].Do = func(ctx context.Context) error {
+		if do != nil {
+			if err := do(ctx); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
+// TestUpAfterCrash: a network whose bringing up was cut off at any step comes
+// up, under the same names, and goes down without a trace.
+func TestUpAfterCrash(t *testing.T) {
+	// Deleting rules costs 10 ms each with nft, so there only some steps are tried.
+	for backend, stride := range map[string]int{"iptables-nft": 5, "iptables-legacy": 1} {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			ctx, before := context.Background(), w.traces()
+			def := w.find(Bridge)
+			up, err := w.m.UpPlan(def)
+			w.must(err)
+			for i := 0; i < len(up.Steps); i += stride {
+				w.crashUp(def, i)
+				w.must(w.m.Up(ctx, def, nil))
+				if mk, err := w.m.readMark(def); err != nil || mk.Bridge != "mini0" || mk.Prefix != "DOCKER" {
+					t.Fatalf("after a crash at %q the network is %+v, %v", up.Steps[i].Name, mk, err)
+				}
+				w.must(w.m.Down(ctx, def, nil))
+				if after := w.traces(); after != before {
+					t.Fatalf("after a crash at %q is left:\n%s", up.Steps[i].Name, after)
+				}
+			}
+		})
+	}
+}
+
+// crashUp does what Up does until step i, and then no more.
+func (w *world) crashUp(n *Network, i int) {
+	w.t.Helper()
+	unlock, err := lock(w.m.statePath("networks.lock"), unix.LOCK_EX)
+	w.must(err)
+	defer unlock()
+	chains, err := w.m.startChains()
+	w.must(err)
+	mk, err := w.m.layout(n, chains.Prefix)
+	w.must(err)
+	w.must(os.MkdirAll(w.m.netDir(n), 0o700))
+	w.must(replaceJSON(w.m.markPath(n), mk))
+	p := w.m.upPlan(n, mk, true)
+	p.Steps = p.Steps[:i]
+	w.must(p.Run(context.Background(), nil))
+}
+
+func TestDisconnect(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	n := w.create(CreateOptions{Name: "web"})
+	a := w.start(n, "a", "8080:80")
+	w.must(w.m.DisconnectPlan(a.ep).RunAll(context.Background(), nil))
+	w.must(w.m.DisconnectPlan(a.ep).RunAll(context.Background(), nil))
+	w.must(w.m.DetachPlan(a.ep).RunAll(context.Background(), nil))
+	w.must(w.m.Release(a.ep))
+	w.must(w.m.Release(a.ep))
+	w.in(a.ns, func() error {
+		if got := w.sh("ip -o link"); strings.Contains(got, "eth0") {
+			t.Errorf("the container still has %s", got)
+		}
+		return nil
+	})
+	removed, err := w.m.Prune(context.Background(), nil, nil)
+	w.must(err)
+	if strings.Join(removed, " ") != "web" {
+		t.Errorf("pruned %q, want web", removed)
+	}
+}

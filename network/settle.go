@@ -1,0 +1,49 @@
+package network
+
+import (
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// How long settle waits at most, and how often it looks.
+const (
+	settlePause = 200 * time.Microsecond
+	settleTries = 100
+)
+
+// settle waits until the carrier has made its way from the container's link over
+// the host's end to the bridge. The kernel leaves that to a worker, and a packet
+// that is faster than the worker is lost. If it is an ARP request, the next one
+// follows a second later.
+//
+// Newer kernels do the work at once when a link is asked for (linkwatch_sync_dev
+// in rtnl_getlink), so that the first look is the last. With older ones it takes
+// some looks more. A link that does not come up in time is no error here: the
+// worker goes on.
+func (c *container) settle(m *Manager, mk *mark) error {
+	h, err := m.host()
+	if err != nil {
+		return err
+	}
+	looks := []func() (netlink.Link, error){
+		func() (netlink.Link, error) { return c.nl.LinkByIndex(c.link.Attrs().Index) },
+		func() (netlink.Link, error) { return h.LinkByName(c.ep.HostLink) },
+		func() (netlink.Link, error) { return h.LinkByIndex(mk.Index) },
+	}
+	tries := 0
+	for _, look := range looks {
+		for {
+			link, err := look()
+			if err != nil {
+				return linkErr("waiting for the links of", c.ep.ContainerName, err)
+			}
+			if link.Attrs().OperState == netlink.OperUp || tries == settleTries {
+				break
+			}
+			tries++
+			time.Sleep(settlePause)
+		}
+	}
+	return nil
+}
