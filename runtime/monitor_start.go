@@ -30,10 +30,7 @@ func (m *monitor) start() error {
 		m.c = &Container{r: m.r, Config: Config{ID: m.req.ID}}
 		return err
 	}
-	m.spec = new(specs.Spec)
-	if err := readJSON(filepath.Join(m.c.Dir(), specFile), m.spec); err != nil {
-		return err
-	}
+	m.spec = BuildSpec(&m.c.Config, m.c.Dir())
 	if m.listener, err = wire.Listen(m.r.lifeDir(m.c.Config.ID), socketName); err != nil {
 		return err
 	}
