@@ -128,23 +128,37 @@ func TestAttachForReal(t *testing.T) {
 	}
 }
 
-// TestVerifierTakesAllShapes loads the programs whose ends differ.
+// TestVerifierTakesAllShapes loads programs of every form.
 func TestVerifierTakesAllShapes(t *testing.T) {
-	cgroup := newCgroup(t)
+	needRoot(t)
 	one := int64(1)
 	null := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &one, Access: "rw"}
 	all := specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"}
 	none := specs.LinuxDeviceCgroup{Access: "rwm"}
 	long := make([]specs.LinuxDeviceCgroup, maxRules)
 	for i := range long {
-		long[i] = specs.LinuxDeviceCgroup{Allow: i%2 == 0, Type: "c", Major: &one, Minor: &one, Access: "rw"}
+		major := int64(i)
+		long[i] = specs.LinuxDeviceCgroup{Allow: i%3 > 0, Type: []string{"b", "c"}[i%2], Major: &major, Minor: &one, Access: "rw"}
 	}
-	for name, rules := range map[string][]specs.LinuxDeviceCgroup{
+	shapes := map[string][]specs.LinuxDeviceCgroup{
 		"empty": {}, "allow all": {all}, "deny all": {none}, "one": {null},
 		"covered": {null, none}, "covered by allow": {none, null, all}, "longest": long,
-	} {
-		if err := Attach(cgroup, rules); err != nil {
+	}
+	for seed := range uint64(200) {
+		shapes[fmt.Sprintf("random %d", seed)] = randomRules(seed)
+	}
+	for name, rules := range shapes {
+		prog, err := program(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := load(prog)
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := closeProgram(fd); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -10,17 +10,15 @@
 // It also works on the version 2 tree of a hybrid host, whose device
 // controller is on version 1: the program needs no controller.
 //
-//	rules, the last one first       one rule
-//	┌──────────────────────┐        ┌───────────────────────────────────┐
-//	│ rest = what is asked │        │ another type, major or minor: next│
-//	│ rule n               │        │ deny:  rest & rule ≠ 0 → refuse   │
-//	│ …                    │  ───►  │ allow: rest &^= rule              │
-//	│ rule 1               │        │        rest = 0 → grant           │
-//	│ rest = 0             │        └───────────────────────────────────┘
-//	└──────────────────────┘
+// Each of read, write and mknod is decided by the last rule that covers it, and
+// refused without one. So the program walks the rules from the last to the
+// first and keeps the bits that are still to decide:
 //
-// Each of read, write and mknod is decided by the last rule that covers it;
-// without one it is refused.
+//	rest = what is asked
+//	for each rule that covers the device, last first:
+//	    deny:  a bit of rest is in the rule → refuse
+//	    allow: take the rule's bits out of rest; rest is empty → grant
+//	grant if rest is empty, else refuse
 //
 // Version 1's devices.allow is not served.
 package devices

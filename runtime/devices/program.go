@@ -44,13 +44,21 @@ const (
 // that every kernel accepts.
 const maxRules = 600
 
-// builder collects a program. Its two results stand once, at the end, and are
-// jumped to: the fewer instructions and paths, the sooner the kernel's
-// verifier is through, and that is nearly all of what Attach costs.
+// builder collects a program. The kernel's verifier follows every path, and
+// that is nearly all of what Attach costs. So neighbouring rules share their
+// test of type and major number, and the results stand once, at the end.
 type builder struct {
 	prog   []instruction
-	grants []int // jumps to "granted"
-	ends   []int // jumps to "granted if nothing is left to decide"
+	open   [2]group // by type, and inside it by major number
+	grants []int    // jumps to "granted"
+	ends   []int    // jumps to "granted if nothing is left to decide"
+}
+
+// group is a run of rules behind one test. The zero value is no group.
+type group struct {
+	is    bool
+	value int32
+	skip  int // the jump for requests that the group does not cover
 }
 
 // program compiles the rules. It costs a microsecond, so that the default
@@ -66,7 +74,7 @@ func program(rules []specs.LinuxDeviceCgroup) ([]instruction, error) {
 			return nil, fmt.Errorf("compiling device rule %d: %w", i, err)
 		}
 	}
-	b := builder{prog: make([]instruction, 0, 12+7*len(rules))}
+	b := builder{prog: make([]instruction, 0, 12+6*len(rules))}
 	// struct bpf_cgroup_dev_ctx: u32 access_type (access<<16 | type), major, minor.
 	b.add(load32, rKind, r1, 0, 0)
 	b.add(movReg, rRest, rKind, 0, 0)
@@ -78,11 +86,13 @@ func program(rules []specs.LinuxDeviceCgroup) ([]instruction, error) {
 		if parsed[i].always() {
 			// The rules before it cannot matter, and the verifier refuses code
 			// that is never reached.
+			b.keepGroups(nil)
 			b.finish(parsed[i].allow)
 			return b.prog, nil
 		}
 		b.rule(parsed[i])
 	}
+	b.keepGroups(nil)
 	b.finish(false)
 	return b.prog, nil
 }
@@ -92,41 +102,72 @@ func (r rule) always() bool {
 	return r.kind == wildcard && r.major == wildcard && r.minor == wildcard && r.access == allAccess
 }
 
+// registers of the fields of a rule, widest first.
+var registers = [3]uint8{rKind, rMajor, rMinor}
+
 // rule adds the checks of r, which is no always rule. A request that it does
 // not cover continues behind it.
 func (b *builder) rule(r rule) {
-	start := len(b.prog)
-	for _, c := range []struct {
-		reg   uint8
-		value int32
-	}{{rKind, r.kind}, {rMajor, r.major}, {rMinor, r.minor}} {
-		if c.value != wildcard {
-			b.add(jneImm, c.reg, 0, 0, c.value)
+	fields := []int32{r.kind, r.major, r.minor}
+	for len(fields) > 0 && fields[len(fields)-1] == wildcard {
+		fields = fields[:len(fields)-1]
+	}
+	if r.access == allAccess {
+		// No bit is left over, so the last test itself jumps to the result.
+		last := len(fields) - 1
+		b.keepGroups(fields[:last])
+		jump := b.add(jeqImm, registers[last], 0, 0, fields[last])
+		if r.allow {
+			b.grants = append(b.grants, jump)
+		} else {
+			b.ends = append(b.ends, jump)
+		}
+		return
+	}
+	b.keepGroups(fields[:min(len(fields), len(b.open))])
+	if len(fields) < len(registers) {
+		b.effect(r)
+		return
+	}
+	skip := b.add(jneImm, rMinor, 0, 0, r.minor)
+	b.effect(r)
+	b.land(skip, len(b.prog))
+}
+
+// keepGroups closes the groups that differ from fields and opens those that
+// are missing.
+func (b *builder) keepGroups(fields []int32) {
+	want := [2]int32{wildcard, wildcard}
+	copy(want[:], fields)
+	same := 0
+	for same < len(want) && b.open[same].is == (want[same] != wildcard) &&
+		(!b.open[same].is || b.open[same].value == want[same]) {
+		same++
+	}
+	for i := same; i < len(want); i++ {
+		if b.open[i].is {
+			b.land(b.open[i].skip, len(b.prog))
+		}
+		b.open[i] = group{}
+	}
+	for i := same; i < len(want); i++ {
+		if want[i] != wildcard {
+			b.open[i] = group{true, want[i], b.add(jneImm, registers[i], 0, 0, want[i])}
 		}
 	}
-	checks := len(b.prog)
-	switch {
-	case r.access == allAccess:
-		// The last check itself can jump to the result.
-		checks--
-		b.prog[checks].code = jeqImm
-		if r.allow {
-			b.grants = append(b.grants, checks)
-		} else {
-			b.ends = append(b.ends, checks)
-		}
-	case r.allow:
+}
+
+// effect adds what a rule does to a request that it covers in part.
+func (b *builder) effect(r rule) {
+	if r.allow {
 		b.add(andImm, rRest, 0, 0, allAccess&^r.access)
 		b.grants = append(b.grants, b.add(jeqImm, rRest, 0, 0, 0))
-	default:
-		b.add(movReg, rScratch, rRest, 0, 0)
-		b.add(andImm, rScratch, 0, 0, r.access)
-		// Something that is refused is left, so the end refuses.
-		b.ends = append(b.ends, b.add(jneImm, rScratch, 0, 0, 0))
+		return
 	}
-	for i := start; i < checks; i++ {
-		b.land(i, len(b.prog))
-	}
+	b.add(movReg, rScratch, rRest, 0, 0)
+	b.add(andImm, rScratch, 0, 0, r.access)
+	// Something that is refused is left, so the end refuses.
+	b.ends = append(b.ends, b.add(jneImm, rScratch, 0, 0, 0))
 }
 
 // finish adds the results. Nothing left to decide can also mean that nothing

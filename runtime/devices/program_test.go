@@ -95,24 +95,28 @@ func TestDefaultRules(t *testing.T) {
 
 func TestRandomRules(t *testing.T) {
 	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		number := func() *int64 {
-			n := int64(r.IntN(5) - 1)
-			if n == 3 {
-				return nil
-			}
-			return &n
-		}
-		var rules []specs.LinuxDeviceCgroup
-		for range r.IntN(12) {
-			rules = append(rules, specs.LinuxDeviceCgroup{
-				Allow: r.IntN(3) > 0, Type: []string{"", "a", "b", "c"}[r.IntN(4)],
-				Major: number(), Minor: number(),
-				Access: []string{"r", "w", "m", "rw", "rm", "wm", "rwm"}[r.IntN(7)],
-			})
-		}
-		compare(t, rules, []int32{0, 1, 2, 3})
+		compare(t, randomRules(seed), []int32{0, 1, 2, 3})
 	}
+}
+
+func randomRules(seed uint64) []specs.LinuxDeviceCgroup {
+	r := rand.New(rand.NewPCG(seed, 2))
+	number := func() *int64 {
+		n := int64(r.IntN(5) - 1)
+		if n == 3 {
+			return nil
+		}
+		return &n
+	}
+	var rules []specs.LinuxDeviceCgroup
+	for range r.IntN(12) {
+		rules = append(rules, specs.LinuxDeviceCgroup{
+			Allow: r.IntN(3) > 0, Type: []string{"", "a", "b", "c"}[r.IntN(4)],
+			Major: number(), Minor: number(),
+			Access: []string{"r", "w", "m", "rw", "rm", "wm", "rwm", "rwm"}[r.IntN(8)],
+		})
+	}
+	return rules
 }
 
 func TestBadRules(t *testing.T) {
