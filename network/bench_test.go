@@ -20,6 +20,52 @@ func BenchmarkContainer(b *testing.B) {
 	b.Run("ports100", func(b *testing.B) { benchContainer(b, "8000-8099:80-179") })
 }
 
+// BenchmarkCrowded measures a container with a port beside 500 published ports.
+func BenchmarkCrowded(b *testing.B) {
+	for _, backend := range backends {
+		b.Run(backend, func(b *testing.B) { benchCrowded(b, backend) })
+	}
+}
+
+func benchCrowded(b *testing.B, backend string) {
+	w := makeWorld(b, backend, "1")
+	n, ctx := w.find(Bridge), context.Background()
+	attach := func() time.Duration {
+		ns, err := netns.New()
+		w.must(err)
+		defer ns.Close()
+		ep, err := w.m.Reserve(n, w.spec("bench", "80"))
+		w.must(err)
+		w.must(w.m.Up(ctx, n, nil))
+		begin := time.Now()
+		p, err := w.m.AttachPlan(ep, ns)
+		w.must(err)
+		w.must(p.Run(ctx, nil))
+		spent := time.Since(begin)
+		w.must(w.m.DetachPlan(ep).RunAll(ctx, nil))
+		w.must(w.m.Release(ep))
+		time.Sleep(50 * time.Millisecond) // let the kernel finish with what was deleted
+		return spent
+	}
+	median := func() time.Duration {
+		var times []time.Duration
+		for range 30 {
+			times = append(times, attach())
+		}
+		slices.Sort(times)
+		return times[len(times)/2]
+	}
+	for b.Loop() {
+		empty := median()
+		crowd, err := w.m.Reserve(n, w.spec("crowd", "10000-10499:80-579"))
+		w.must(err)
+		w.must(w.m.fw.AddAll(ctx, crowd.Rules))
+		fmt.Printf("%s: attach beside 0 ports %v, beside 500 %v\n", backend, empty, median())
+		w.must(w.m.fw.RemoveAll(ctx, crowd.Rules))
+		w.must(w.m.Release(crowd))
+	}
+}
+
 func benchContainer(b *testing.B, ports ...string) {
 	w := makeWorld(b, "iptables", "1")
 	n, ctx := w.find(Bridge), context.Background()

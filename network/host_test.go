@@ -91,11 +91,16 @@ func makeWorld(t testing.TB, iptables, call string) *world {
 	})
 	w.sh("ip route add default via " + outsideAddr)
 	w.must(os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte(call), 0))
+	state := t.TempDir()
+	if _, ok := t.(*testing.B); ok {
+		state = "/run/bench" // a private tmpfs, for the true costs
+	}
 	w.m, err = Open(Options{
-		Root: t.TempDir(), State: "/run/mini", IPTables: iptables,
+		Root: t.TempDir(), State: state, IPTables: iptables,
 		Notice: func(s string) { w.notices = append(w.notices, s) },
 	})
 	w.must(err)
+	w.m.owner = "host" // as in the default state directory
 	t.Cleanup(w.m.Close)
 	return w
 }
@@ -140,12 +145,19 @@ func (w *world) spec(name string, ports ...string) EndpointSpec {
 		ContainerID: fmt.Sprintf("%06x%058x", boxes.Add(1), 1), ContainerName: name,
 		Interface: "eth0", DefaultRoute: true,
 	}
-	for _, p := range ports {
-		m, err := port.Parse(p)
-		w.must(err)
-		s.Ports = append(s.Ports, m...)
-	}
+	s.Ports = w.ports(ports...)
 	return s
+}
+
+func (w *world) ports(specs ...string) (all []port.Mapping) {
+	for _, p := range specs {
+		m, err := port.Parse(p)
+		if err != nil {
+			panic(err) // a mistake in the test
+		}
+		all = append(all, m...)
+	}
+	return all
 }
 
 // start connects a new container to a network.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,10 @@ func (s *Socket) Close() error {
 	if s.fd == 0 {
 		return nil
 	}
+	// A child between fork and exec has a copy of the socket, which would hold
+	// the port a moment longer. Nobody forks while this lock is held.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	fd := s.fd - 1
 	s.fd = 0
 	return unix.Close(fd)
