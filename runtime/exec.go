@@ -61,10 +61,8 @@ func (m *monitor) exec(conn *wire.Conn, cfg ExecConfig) {
 	}
 	_ = conn.SendJSON(wire.TypeStarted, wire.Started{Pid: child.Pid}) // a client that is gone is no reason to stop
 	h.run()
-	go h.serve(cl, func(number int) error {
-		return unix.PidfdSendSignal(int(child.Pidfd.Fd()), unix.Signal(number), nil, 0)
-	})
-	status, err := awaitExit(child.Pid)
+	go h.serve(cl, func(number int) error { return child.Signal(unix.Signal(number)) })
+	status, err := child.Wait()
 	code := exitCode(status)
 	if err != nil {
 		code = exitNeverWaited
@@ -121,7 +119,7 @@ func (m *monitor) forkExec(pp *processPlan) (*nsinit.Child, error) {
 	defer program.Close()
 	namespaces := unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
-	program.Call("join the container's namespaces", nil, unix.SYS_SETNS, m.child.Pidfd.Fd(), namespaces)
+	program.Call("join the container's namespaces", nil, unix.SYS_SETNS, m.child.FD(), namespaces)
 	program.Fork()
 	program.Pause()
 	if err := pp.record(program); err != nil {
@@ -145,8 +143,8 @@ func (m *monitor) forkExec(pp *processPlan) (*nsinit.Child, error) {
 	}
 	if err != nil {
 		child.Abandon()
-		_ = unix.PidfdSendSignal(int(child.Pidfd.Fd()), unix.SIGKILL, nil, 0) // ESRCH: gone
-		_, _ = awaitExit(child.Pid)
+		_ = child.Signal(unix.SIGKILL) // ESRCH: gone
+		_, _ = child.Wait()
 		child.Pidfd.Close()
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -71,8 +70,6 @@ func MonitorMain() int {
 	// The init asks to die with its parent thread: that must be one that
 	// lives as long as the process.
 	goruntime.LockOSThread()
-	// A monitor waits nearly all its life. One processor keeps it small.
-	goruntime.GOMAXPROCS(2)
 	m, err := newMonitor()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mini-monitor:", err)
@@ -127,11 +124,7 @@ func (m *monitor) run() {
 	if m.req.Attach != nil {
 		go m.hub.serve(m.starter, m.signal)
 	}
-	// What the start allocated is garbage now. An idle monitor should be small,
-	// and nobody waits for it at this moment.
-	settled := time.AfterFunc(200*time.Millisecond, debug.FreeOSMemory)
-	status, err := awaitExit(m.child.Pid)
-	settled.Stop()
+	status, err := m.child.Wait()
 	code := exitCode(status)
 	if err != nil {
 		code = exitNeverWaited
@@ -151,7 +144,7 @@ func (m *monitor) failed(err error) {
 	if m.child != nil {
 		// ESRCH: it ended by itself, telling why.
 		_ = m.signal(int(unix.SIGKILL))
-		_, _ = awaitExit(m.child.Pid)
+		_, _ = m.child.Wait()
 	}
 	teardown := m.release()
 	if m.c.Config.AutoRemove {
@@ -247,28 +240,7 @@ func (m *monitor) release() error {
 }
 
 // signal sends a signal to the init.
-func (m *monitor) signal(number int) error {
-	err := unix.PidfdSendSignal(int(m.child.Pidfd.Fd()), unix.Signal(number), nil, 0)
-	if err != nil {
-		return fmt.Errorf("sending signal %d to process %d: %w", number, m.child.Pid, err)
-	}
-	return nil
-}
-
-// awaitExit waits for a child of this process to end, and reaps it.
-func awaitExit(pid int) (unix.WaitStatus, error) {
-	for {
-		var status unix.WaitStatus
-		_, err := unix.Wait4(pid, &status, 0, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, fmt.Errorf("waiting for process %d: %w", pid, err)
-		}
-		return status, nil
-	}
-}
+func (m *monitor) signal(number int) error { return m.child.Signal(unix.Signal(number)) }
 
 // exitCode is the code that Docker shows for a process's end.
 func exitCode(status unix.WaitStatus) int {

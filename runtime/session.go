@@ -98,9 +98,11 @@ func spawnMonitor(l *life) (*wire.Conn, error) {
 	defer theirs.Close()
 	cmd := &exec.Cmd{
 		Path: fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), Args: []string{MonitorName}, Dir: "/",
-		// Without these a monitor's heap would grow to 4 MiB before the first
-		// collection, and it would start a thread for every processor.
-		Env:         append(os.Environ(), "GOGC=50"),
+		// A monitor waits nearly all its life and should be small. One start
+		// makes less garbage than a collection of it needs memory, and the
+		// forced collection after two idle minutes would be one too: so none
+		// happens before the limit.
+		Env:         append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"),
 		ExtraFiles:  []*os.File{theirs, l.file}, // descriptors 3 and 4
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}

@@ -22,8 +22,8 @@ func newProgram(t testing.TB) *Program {
 
 func waitFor(t testing.TB, c *Child) unix.WaitStatus {
 	t.Helper()
-	var ws unix.WaitStatus
-	if _, err := unix.Wait4(c.Pid, &ws, 0, nil); err != nil {
+	ws, err := c.Wait()
+	if err != nil {
 		t.Fatal(err)
 	}
 	c.Pidfd.Close()

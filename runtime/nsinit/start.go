@@ -76,12 +76,12 @@ func Start(p *Program, opt Options) (*Child, error) {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("cloning the init with flags %#x: %w", args.flags, errno)
 	}
-	return &Child{
-		Pid:     int(pid),
-		Pidfd:   os.NewFile(uintptr(p.int32At(pidfd)), "pidfd"),
-		program: p,
-		channel: os.NewFile(uintptr(pair[0]), "init channel"),
-	}, nil
+	c := &Child{Pid: int(pid), program: p, channel: os.NewFile(uintptr(pair[0]), "init channel")}
+	if c.Pidfd, err = newPidfd(int(p.int32At(pidfd))); err != nil {
+		c.Abandon()
+		return nil, err
+	}
+	return c, nil
 }
 
 // AwaitPause waits until the child reaches the next pause. It returns a
@@ -115,7 +115,7 @@ func (c *Child) AwaitFork() error {
 	if r.kind != 'f' {
 		return fmt.Errorf("init program answered %q where it should fork", rune(r.kind))
 	}
-	if err := reap(c.Pid); err != nil {
+	if _, err := c.Wait(); err != nil {
 		return err
 	}
 	pid := int(r.value)
@@ -124,20 +124,58 @@ func (c *Child) AwaitFork() error {
 		return fmt.Errorf("opening a pidfd of process %d: %w", pid, err)
 	}
 	c.Pidfd.Close()
-	c.Pid, c.Pidfd = pid, os.NewFile(uintptr(pidfd), "pidfd")
+	c.Pid = pid
+	c.Pidfd, err = newPidfd(pidfd)
+	return err
+}
+
+// Wait waits until the process has ended, reaps it, and gives its status. The
+// goroutine sleeps in the poller and holds no thread: a pidfd becomes readable
+// when its process ends (pidfd_open(2)).
+func (c *Child) Wait() (unix.WaitStatus, error) {
+	conn, err := c.Pidfd.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("waiting for process %d: %w", c.Pid, err)
+	}
+	var status unix.WaitStatus
+	var waitErr error
+	err = conn.Read(func(uintptr) bool {
+		var pid int
+		pid, waitErr = unix.Wait4(c.Pid, &status, unix.WNOHANG, nil)
+		return pid != 0 || waitErr != nil && !errors.Is(waitErr, unix.EINTR)
+	})
+	if err := errors.Join(err, waitErr); err != nil {
+		return 0, fmt.Errorf("waiting for process %d: %w", c.Pid, err)
+	}
+	return status, nil
+}
+
+// Signal sends a signal to the process, never to another that got its pid.
+func (c *Child) Signal(sig unix.Signal) error {
+	err := unix.PidfdSendSignal(c.FD(), sig, nil, 0)
+	if err != nil {
+		return fmt.Errorf("sending %s to process %d: %w", sig, c.Pid, err)
+	}
 	return nil
 }
 
-func reap(pid int) error {
-	for {
-		_, err := unix.Wait4(pid, nil, 0, nil)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("waiting for process %d: %w", pid, err)
-		}
+// FD is the number of the pidfd, or -1 when it is closed. Unlike
+// [os.File.Fd] it leaves the file in non-blocking mode.
+func (c *Child) FD() int {
+	number := -1
+	if conn, err := c.Pidfd.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { number = int(fd) }) // closed: -1
 	}
+	return number
+}
+
+// newPidfd makes a file of a pidfd that the poller accepts.
+func newPidfd(fd int) (*os.File, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("setting a pidfd non-blocking: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
 // AwaitExec waits until the program's final execve succeeded, or returns a
