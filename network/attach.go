@@ -159,16 +159,21 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 }
 
 func (c *container) stepTag() plan.Step {
-	ep := c.ep
-	return plan.Step{
+	ep, quiet := c.ep, hasIPv6()
+	step := plan.Step{
 		Name: "tag " + ep.HostLink + " and let it talk to itself",
 		Why:  "The alias says whose it is. Hairpin mode lets a container reach its own published port: the packet leaves the bridge where it came in.",
 		Cmds: []string{
 			plan.Command("ip", "link", "set", "dev", ep.HostLink, "alias", ep.alias()),
 			plan.Command("ip", "link", "set", "dev", ep.HostLink, "type", "bridge_slave", "hairpin", "on"),
 		},
-		Do: func(context.Context) error { return tagPort(ep.HostLink, ep.alias()) },
+		Do: func(context.Context) error { return tagPort(ep.HostLink, ep.alias(), quiet) },
 	}
+	if quiet {
+		step.Why += " The port needs no IPv6 address of its own."
+		step.Cmds = append(step.Cmds, plan.Command("ip", "link", "set", "dev", ep.HostLink, "addrgenmode", "none"))
+	}
+	return step
 }
 
 func (c *container) stepAddress() plan.Step {

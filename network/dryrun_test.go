@@ -93,7 +93,7 @@ func (w *world) runScript(script string) {
 func (w *world) picture() string {
 	w.t.Helper()
 	return w.sh(`
-		ip -d -j link | tr '{},' '\n\n\n' | grep -E '"(ifname|mtu|address|master|ifalias|hairpin|info_kind|addr_assign_type)"' |
+		ip -d -j link | tr '{},' '\n\n\n' | grep -E '"(ifname|mtu|inet6_addr_gen_mode|address|master|ifalias|hairpin|info_kind|addr_assign_type)"' |
 			grep -v '"ifname":"\(up\|uplink\)' || true
 		# A route is marked linkdown until a carrier is seen, a moment later.
 		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'

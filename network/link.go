@@ -155,9 +155,14 @@ func addVeth(v vethPair) error {
 	return linkErr("creating veth pair", v.Host, err)
 }
 
+// addrGenNone is IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
+const addrGenNone = 1
+
 // tagPort sets the alias of a bridge port and switches its hairpin mode on, in
 // one message: neither can be given at birth. The kernel finds the link by name.
-func tagPort(name, alias string) error {
+// With quiet, the port gets no IPv6 address, which the kernel would otherwise
+// give it and announce to the container, see ip-link(8), addrgenmode.
+func tagPort(name, alias string, quiet bool) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
@@ -166,6 +171,11 @@ func tagPort(name, alias string) error {
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
 	req.AddData(info)
+	if quiet {
+		af := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+		af.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{addrGenNone})
+		req.AddData(af)
+	}
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return linkErr("tagging bridge port", name, err)
 }
