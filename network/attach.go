@@ -40,8 +40,12 @@ func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
 func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
-	p.Add(stepNamespace(ep), c.stepPrepare(), c.stepLoopback(),
-		c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp(m, mk))
+	if first := ep.Interface == "eth0"; first {
+		p.Add(stepNamespace(ep), c.stepPrepare(), c.stepLoopback())
+	} else {
+		p.Add(c.stepPrepare()) // the namespace is there, and lo is on
+	}
+	p.Add(c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp(m, mk))
 	if ep.DefaultRoute {
 		p.Add(c.stepRoute())
 	}

@@ -107,3 +107,26 @@ func (w *world) pictureIn(ns *os.File) (text string) {
 	w.in(ns, func() error { text = w.picture(); return nil })
 	return text
 }
+
+// TestPreviewOfTwoNetworks: what both share is in the script once.
+func TestPreviewOfTwoNetworks(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "1")
+	first, second := w.spec("web", "8080:80"), w.spec("web")
+	second.ContainerID, second.Interface, second.DefaultRoute = first.ContainerID, "eth1", false
+	p, eps, err := w.m.PreviewAll([]Request{
+		{Network: w.find(Bridge), Spec: first}, {Network: w.create(CreateOptions{Name: "back"}), Spec: second},
+	})
+	w.must(err)
+	if len(eps) != 2 {
+		t.Fatalf("got %d endpoints, want 2", len(eps))
+	}
+	var b strings.Builder
+	w.must(p.Script(&b))
+	w.runScript(b.String())
+	addrs := w.sh("ip -n mini-web -4 -o addr; ip -n mini-web route")
+	for _, want := range []string{"eth0", "eth1", eps[0].IP.String() + "/24", eps[1].IP.String() + "/24", "default via 172.17.0.1 dev eth0"} {
+		if !strings.Contains(addrs, want) {
+			t.Errorf("%s is missing in\n%s", want, addrs)
+		}
+	}
+}

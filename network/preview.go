@@ -10,34 +10,62 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// Preview gives the complete plan that [Manager.Up] and [Manager.AttachPlan]
-// would run for a container on an empty host, and the endpoint they would make.
-// It takes nothing: the address and a port that the kernel would choose are
-// those that are free now.
+// Request is one connection that [Manager.PreviewAll] shall show.
+type Request struct {
+	Network *Network
+	Spec    EndpointSpec
+}
+
+// Preview is [Manager.PreviewAll] for one network.
 func (m *Manager) Preview(n *Network, spec EndpointSpec) (plan.Plan, *Endpoint, error) {
-	ep, err := m.newEndpoint(n, spec)
+	p, eps, err := m.PreviewAll([]Request{{Network: n, Spec: spec}})
 	if err != nil {
 		return plan.Plan{}, nil, err
+	}
+	return p, eps[0], nil
+}
+
+// PreviewAll gives the complete plan that [Manager.Up] and [Manager.AttachPlan]
+// would run for a container on an empty host, and the endpoints they would make.
+// It takes nothing: the addresses, and the ports that the kernel would choose,
+// are those that are free now.
+func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint, err error) {
+	prefix, err := m.prefix()
+	if err != nil {
+		return all, nil, err
+	}
+	for i, r := range requests {
+		ep, err := m.previewEndpoint(r.Network, r.Spec)
+		if err != nil {
+			return plan.Plan{}, nil, err
+		}
+		mk, err := m.layout(r.Network, prefix)
+		if err != nil {
+			return plan.Plan{}, nil, err
+		}
+		ep.publish(prefix)
+		attach := m.attachPlan(ep, mk, nil)
+		if i == 0 {
+			all.Title = attach.Title
+		}
+		all = plan.Join(all.Title, all, m.upPlan(r.Network, mk, i == 0), attach)
+		eps = append(eps, ep)
+	}
+	return all, eps, nil
+}
+
+// previewEndpoint is Reserve without taking anything.
+func (m *Manager) previewEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) {
+	ep, err := m.newEndpoint(n, spec)
+	if err != nil {
+		return nil, err
 	}
 	ip, err := m.peek(n, ep, spec.IP)
 	if err != nil {
-		return plan.Plan{}, nil, err
+		return nil, err
 	}
 	ep.setIP(ip)
-	if err := previewPorts(ep); err != nil {
-		return plan.Plan{}, nil, err
-	}
-	prefix, err := m.prefix()
-	if err != nil {
-		return plan.Plan{}, nil, err
-	}
-	mk, err := m.layout(n, prefix)
-	if err != nil {
-		return plan.Plan{}, nil, err
-	}
-	ep.publish(prefix)
-	attach := m.attachPlan(ep, mk, nil)
-	return plan.Join(attach.Title, m.upPlan(n, mk, true), attach), ep, nil
+	return ep, previewPorts(ep)
 }
 
 // previewPorts asks the kernel for ports that it may choose, and lets go of
