@@ -103,7 +103,7 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) error {
 		return fmt.Errorf("opening the container's network namespace: %w", err)
 	}
 	defer ns.Close()
-	spec := endpointSpec(&m.c.Config, a, m.freeInterface())
+	spec := attachmentSpec(&m.c.Config, a, m.freeInterface())
 	spec.DefaultRoute = len(m.endpoints) == 0
 	ep, err := m.r.Networks.Reserve(n, spec)
 	if err != nil {
@@ -160,13 +160,11 @@ func (r *Runtime) Preview(_ context.Context, cfg Config) (string, error) {
 	var steps plan.Plan
 	switch {
 	case len(cfg.Networks) > 0:
-		n, err := r.Networks.Find(cfg.Networks[0].Network)
+		requests, err := r.requests(&cfg)
 		if err != nil {
 			return "", err
 		}
-		spec := endpointSpec(&cfg, cfg.Networks[0], 0)
-		spec.DefaultRoute, spec.Ports = true, cfg.Ports
-		if steps, _, err = r.Networks.Preview(n, spec); err != nil {
+		if steps, _, err = r.Networks.PreviewAll(requests); err != nil {
 			return "", err
 		}
 	case cfg.NetworkMode == network.None:
@@ -180,4 +178,16 @@ func (r *Runtime) Preview(_ context.Context, cfg Config) (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+func (r *Runtime) requests(cfg *Config) ([]network.Request, error) {
+	var out []network.Request
+	for i, a := range cfg.Networks {
+		n, err := r.Networks.Find(a.Network)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, network.Request{Network: n, Spec: endpointSpec(cfg, i)})
+	}
+	return out, nil
 }

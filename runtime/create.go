@@ -29,11 +29,12 @@ func (r *Runtime) Create(ctx context.Context, cfg Config) (*Container, error) {
 	if err := r.resolveConfig(&cfg); err != nil {
 		return nil, err
 	}
-	l, err := r.takeLife(cfg.ID, cfg.Name)
+	c := &Container{r: r, Config: cfg, State: State{Status: Created}}
+	l, err := r.takeLife(cfg.ID, c.note())
 	if err != nil {
 		return nil, err
 	}
-	c := &Container{r: r, Config: cfg, State: State{Status: Created}, life: l}
+	c.life = l
 	if err := r.write(ctx, c); err != nil {
 		return nil, errors.Join(err, l.end(r, cfg.ID))
 	}
@@ -138,7 +139,7 @@ func (r *Runtime) applyImage(cfg *Config) error {
 	}
 	for dst := range def.Volumes {
 		if !slices.ContainsFunc(cfg.Mounts, func(m Mount) bool { return path.Clean(m.Destination) == path.Clean(dst) }) {
-			cfg.Mounts = append(cfg.Mounts, Mount{Type: MountVolume, Destination: dst, Anonymous: true})
+			cfg.Mounts = append(cfg.Mounts, Mount{Type: MountVolume, Destination: dst})
 		}
 	}
 	return nil
@@ -175,10 +176,14 @@ func (r *Runtime) checkMounts(cfg *Config) error {
 			return errorf(ErrInvalid, "duplicate mount point: %s", m.Destination)
 		}
 		seen[m.Destination] = true
-		if m.Type == MountVolume && m.Source != "" {
-			if err := rootfs.CheckVolumeName(m.Source); err != nil {
-				return err
-			}
+		if m.Type != MountVolume {
+			continue
+		}
+		if m.Source == "" {
+			m.Source, m.Anonymous = names.NewID(), true
+		}
+		if err := rootfs.CheckVolumeName(m.Source); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -225,7 +230,7 @@ func (r *Runtime) resolveNetwork(cfg *Config) error {
 func (r *Runtime) write(_ context.Context, c *Container) (err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, r.erase(c))
+			err = errors.Join(err, r.discard(c, true))
 		}
 	}()
 	if err := r.giveName(c); err != nil {
@@ -267,7 +272,7 @@ func (r *Runtime) giveName(c *Container) error {
 		err := r.claimName(name, id)
 		if err == nil {
 			c.Config.Name = name
-			return r.noteName(c)
+			return c.life.write(c.note())
 		}
 		if !errors.Is(err, ErrExists) {
 			return err
@@ -277,15 +282,7 @@ func (r *Runtime) giveName(c *Container) error {
 	if err := r.claimName(c.Config.Name, id); err != nil {
 		return err
 	}
-	return r.noteName(c)
-}
-
-// noteName writes the name where a Reap finds it.
-func (r *Runtime) noteName(c *Container) error {
-	if _, err := c.life.file.WriteAt([]byte(c.Config.Name), 0); err != nil {
-		return fmt.Errorf("writing the lock of container %s: %w", c.ShortID(), err)
-	}
-	return nil
+	return c.life.write(c.note())
 }
 
 // prepareMounts makes the volumes, and the host directories of binds that do
@@ -311,12 +308,11 @@ func (r *Runtime) prepareMounts(c *Container) error {
 }
 
 func (r *Runtime) prepareVolume(c *Container, m *Mount) error {
-	m.Anonymous = m.Anonymous || m.Source == ""
 	v, err := r.Images.CreateVolume(m.Source)
 	if err != nil {
 		return err
 	}
-	m.Source, m.Path = v.Name, v.Path
+	m.Path = v.Path
 	entries, err := os.ReadDir(v.Path)
 	if err != nil {
 		return fmt.Errorf("looking into volume %s: %w", v.Name, err)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,15 @@ type life struct{ file *os.File }
 // errAlive says that another process holds the lock.
 var errAlive = errors.New("another process answers for the container")
 
-// takeLife takes the container's lock, and writes note into the file: what a
-// later Reap must know if this process dies (the container's name).
-func (r *Runtime) takeLife(id, note string) (*life, error) {
+// lifeNote is what a Reap must know of a container whose owner died before its
+// configuration was written, or while it was removed.
+type lifeNote struct {
+	Name    string   `json:"name"`
+	Volumes []string `json:"volumes,omitempty"` // anonymous ones
+}
+
+// takeLife takes the container's lock, and writes note into the file.
+func (r *Runtime) takeLife(id string, note lifeNote) (*life, error) {
 	dir := r.lifeDir(id)
 	for range 100 { // only a Reap that removes the directory makes it go round
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -36,11 +43,9 @@ func (r *Runtime) takeLife(id, note string) (*life, error) {
 		if err != nil {
 			return nil, err
 		}
-		if note != "" {
-			if _, err := l.file.WriteAt([]byte(note), 0); err != nil {
-				l.close()
-				return nil, fmt.Errorf("writing the lock of container %s: %w", short(id), err)
-			}
+		if err := l.write(note); err != nil {
+			l.close()
+			return nil, err
 		}
 		return l, nil
 	}
@@ -74,10 +79,32 @@ func lockLife(path string, flags int) (*life, error) {
 	return &life{file: f}, nil
 }
 
-// note reads back what takeLife wrote.
-func (l *life) note() (string, error) {
-	b, err := io.ReadAll(io.NewSectionReader(l.file, 0, 1024))
-	return string(b), err
+// write replaces the note. It is short enough to be written as a whole.
+func (l *life) write(note lifeNote) error {
+	b, err := json.Marshal(note)
+	if err == nil {
+		_, err = l.file.WriteAt(append(b, '\n'), 0)
+	}
+	if err == nil {
+		err = l.file.Truncate(int64(len(b) + 1))
+	}
+	if err != nil {
+		return fmt.Errorf("writing a container's lock: %w", err)
+	}
+	return nil
+}
+
+// note reads back what was written. An owner that died before it wrote
+// anything had nothing either.
+func (l *life) note() (note lifeNote, err error) {
+	b, err := io.ReadAll(io.NewSectionReader(l.file, 0, 1<<20))
+	if err == nil && len(b) > 0 {
+		err = json.Unmarshal(b, &note)
+	}
+	if err != nil {
+		return note, fmt.Errorf("reading a container's lock: %w", err)
+	}
+	return note, nil
 }
 
 func (l *life) close() { l.file.Close() }

@@ -206,16 +206,12 @@ func startTicks(pid int) (uint64, error) {
 
 // reserve takes addresses and ports on every network of the container.
 func (m *monitor) reserve() error {
-	for i, a := range m.c.Config.Networks {
-		n, err := m.r.Networks.Find(a.Network)
-		if err != nil {
-			return err
-		}
-		spec := endpointSpec(&m.c.Config, a, i)
-		if i == 0 {
-			spec.DefaultRoute, spec.Ports = true, m.c.Config.Ports
-		}
-		ep, err := m.r.Networks.Reserve(n, spec)
+	requests, err := m.r.requests(&m.c.Config)
+	if err != nil {
+		return err
+	}
+	for _, req := range requests {
+		ep, err := m.r.Networks.Reserve(req.Network, req.Spec)
 		if err != nil {
 			return err
 		}
@@ -224,9 +220,19 @@ func (m *monitor) reserve() error {
 	return nil
 }
 
-func endpointSpec(cfg *Config, a NetworkAttachment, index int) network.EndpointSpec {
+// endpointSpec describes the container's place on its network number i. The
+// first one has the default route and the published ports.
+func endpointSpec(cfg *Config, i int) network.EndpointSpec {
+	spec := attachmentSpec(cfg, cfg.Networks[i], i)
+	if i == 0 {
+		spec.DefaultRoute, spec.Ports = true, cfg.Ports
+	}
+	return spec
+}
+
+func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
 	return network.EndpointSpec{
-		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(index),
+		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(number),
 		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases,
 	}
 }

@@ -159,7 +159,7 @@ func loadSeccomp(p *nsinit.Program) error {
 	// struct sock_fprog: a length, padding, a pointer.
 	prog := binary.NativeEndian.AppendUint64(nil, uint64(len(filter)))
 	prog = binary.NativeEndian.AppendUint64(prog, uint64(p.Bytes(code)))
-	p.Call("load the seccomp filter", nil, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, prog)
+	p.Call("load the seccomp filter", nil, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, seccomp.DefaultFlags, prog)
 	return nil
 }
 

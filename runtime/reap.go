@@ -66,7 +66,7 @@ func (r *Runtime) afterBoot(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range ids {
-		l, err := r.takeLife(id, "")
+		l, err := r.takeLife(id, lifeNote{})
 		if errors.Is(err, errAlive) {
 			continue
 		}
@@ -101,13 +101,16 @@ func (r *Runtime) bury(ctx context.Context, id string, l *life) error {
 
 // buryHalfMade removes what a killed create or remove left.
 func (r *Runtime) buryHalfMade(id string, l *life) error {
-	name, err := l.note()
+	note, err := l.note()
 	if err != nil {
 		l.close()
 		return err
 	}
-	c := &Container{r: r, Config: Config{ID: id, Name: name}}
-	return errors.Join(r.erase(c), l.end(r, id))
+	c := &Container{r: r, Config: Config{ID: id, Name: note.Name}}
+	for _, v := range note.Volumes {
+		c.Config.Mounts = append(c.Config.Mounts, Mount{Type: MountVolume, Source: v, Anonymous: true})
+	}
+	return errors.Join(r.discard(c, true), l.end(r, id))
 }
 
 func (r *Runtime) buryStarted(ctx context.Context, c *Container) error {

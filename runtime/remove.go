@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/minirt/mini/rootfs"
 	"github.com/minirt/mini/runtime/wire"
 )
 
@@ -28,7 +29,7 @@ func (c *Container) Remove(ctx context.Context, opt RemoveOptions) error {
 		}
 		// It ended since we looked.
 	}
-	l, err := c.r.takeLife(c.Config.ID, c.Config.Name)
+	l, err := c.r.takeLife(c.Config.ID, c.note())
 	if errors.Is(err, errAlive) {
 		return errorf(ErrConflict, "cannot remove container %q: it is being started or removed", "/"+c.Config.Name)
 	}
@@ -54,10 +55,12 @@ func (r *Runtime) discard(c *Container, volumes bool) error {
 func (r *Runtime) dropVolumes(c *Container) error {
 	var errs []error
 	for _, m := range c.Config.Mounts {
-		if m.Type == MountVolume && m.Anonymous {
-			errs = append(errs, r.Images.RemoveVolume(m.Source, func(name string) []string {
-				return r.volumeUsers(name, c.Config.ID)
-			}))
+		if m.Type != MountVolume || !m.Anonymous {
+			continue
+		}
+		err := r.Images.RemoveVolume(m.Source, func(name string) []string { return r.volumeUsers(name, c.Config.ID) })
+		if err != nil && !errors.Is(err, rootfs.ErrNoVolume) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

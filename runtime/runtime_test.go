@@ -123,18 +123,18 @@ func TestInnerMountsComeAfterOuterOnes(t *testing.T) {
 
 func TestLifeIsHeldOnce(t *testing.T) {
 	r := testRuntime(t)
-	l, err := r.takeLife(testID, "web")
+	l, err := r.takeLife(testID, lifeNote{Name: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.takeLife(testID, "web"); !errors.Is(err, errAlive) {
+	if _, err := r.takeLife(testID, lifeNote{Name: "web"}); !errors.Is(err, errAlive) {
 		t.Errorf("a second owner: %v", err)
 	}
 	if alive, err := r.alive(testID); err != nil || !alive {
 		t.Errorf("alive: %v, %v", alive, err)
 	}
-	if note, err := l.note(); err != nil || note != "web" {
-		t.Errorf("note %q, %v", note, err)
+	if note, err := l.note(); err != nil || note.Name != "web" {
+		t.Errorf("note %+v, %v", note, err)
 	}
 	// Another descriptor of the same open file holds the lock on its own.
 	dup, err := unix.Dup(int(l.file.Fd()))
@@ -214,7 +214,7 @@ func TestFindByPrefix(t *testing.T) {
 // abandoned gives the container's lock to nobody, as a killed owner does.
 func abandoned(t *testing.T, r *Runtime, id, name string) {
 	t.Helper()
-	l, err := r.takeLife(id, name)
+	l, err := r.takeLife(id, lifeNote{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestReapTidiesUpAfterDeadOwners(t *testing.T) {
 	}
 	abandoned(t, r, kept, "kept")
 	container(t, r, held, Config{Name: "held", AutoRemove: true})
-	owner, err := r.takeLife(held, "held")
+	owner, err := r.takeLife(held, lifeNote{Name: "held"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,17 @@ func (c *Container) Dir() string { return c.r.containerDir(c.Config.ID) }
 // LogPath is the container's log, in Docker's json-file format.
 func (c *Container) LogPath() string { return filepath.Join(c.Dir(), logFile) }
 
+// note is what to write into the container's lock.
+func (c *Container) note() lifeNote {
+	note := lifeNote{Name: c.Config.Name}
+	for _, m := range c.Config.Mounts {
+		if m.Anonymous {
+			note.Volumes = append(note.Volumes, m.Source)
+		}
+	}
+	return note
+}
+
 // ShortID is the first 12 digits of the id.
 func (c *Container) ShortID() string { return short(c.Config.ID) }
 
