@@ -77,6 +77,9 @@ func (m *monitor) connectNetwork(a NetworkAttachment) error {
 	if m.ended {
 		return m.notRunning()
 	}
+	if err := m.c.reloadConfig(); err != nil {
+		return err
+	}
 	n, err := m.r.Networks.Find(a.Network)
 	if err != nil {
 		return err
@@ -134,6 +137,9 @@ func (m *monitor) disconnectNetwork(name string) error {
 	i := slices.IndexFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName == name })
 	if m.ended || i < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to network %s", m.c.Config.ID, name)
+	}
+	if err := m.c.reloadConfig(); err != nil {
+		return err
 	}
 	ep := m.endpoints[i]
 	ctx := context.Background()

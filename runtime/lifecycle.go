@@ -121,7 +121,21 @@ func (r *Runtime) Rename(c *Container, name string) error {
 	if err := c.saveConfig(); err != nil {
 		return errors.Join(err, r.dropName(name, c.Config.ID))
 	}
-	return r.dropName(old, c.Config.ID)
+	return errors.Join(r.renameEndpoints(c), r.dropName(old, c.Config.ID))
+}
+
+// renameEndpoints puts the new name on the records that name a network's users.
+func (r *Runtime) renameEndpoints(c *Container) error {
+	for _, a := range c.Config.Networks {
+		n, err := r.Networks.Find(a.Network)
+		if err == nil {
+			err = r.Networks.Rename(n, c.Config.ID, c.Config.Name)
+		}
+		if err != nil && !errors.Is(err, network.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pids gives the container's processes, as the host's PID namespace counts.

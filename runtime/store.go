@@ -147,6 +147,16 @@ func (r *Runtime) load(id string) (*Container, error) {
 	return c, nil
 }
 
+// reloadConfig reads the configuration again: a rename changes it.
+func (c *Container) reloadConfig() error {
+	var cfg Config
+	if err := readJSON(filepath.Join(c.Dir(), configFile), &cfg); err != nil {
+		return err
+	}
+	c.Config = cfg
+	return nil
+}
+
 // reload reads the state again.
 func (c *Container) reload() error {
 	state := State{Status: Created}
