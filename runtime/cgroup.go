@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/opencontainers/cgroups"
@@ -24,11 +25,13 @@ const cgroupMount = "/sys/fs/cgroup"
 // cgroup is a container's control group. On every host with a cgroup v2
 // hierarchy, of a v2 or a hybrid layout, it is a directory there that the init
 // is born in: that costs nothing, while the first write to a cgroup.procs
-// costs 11 ms. The v1 hierarchies of a hybrid host are joined only for limits.
+// costs 11 ms. The v1 hierarchies of a hybrid host are joined only for limits;
+// a host without v2 pays the 11 ms for the devices hierarchy.
 type cgroup struct {
 	dir    *os.File        // in the v2 hierarchy; nil without one
 	limits cgroups.Manager // nil without limits
 	v1     bool            // limits are set in v1 hierarchies, after the clone
+	path   string          // below each hierarchy
 }
 
 // v2Mount finds the cgroup v2 hierarchy, as systemd's three layouts have it.
@@ -47,7 +50,7 @@ func v2Mount() (path string, hybrid bool) {
 // done before there is a process.
 func makeCgroup(cgroupsPath string, res *specs.LinuxResources) (*cgroup, error) {
 	mount, v1 := v2Mount()
-	cg := &cgroup{v1: v1}
+	cg := &cgroup{v1: v1, path: cgroupsPath}
 	if mount != "" {
 		dir, err := makeCgroupDir(filepath.Join(mount, cgroupsPath))
 		if err != nil {
@@ -55,14 +58,14 @@ func makeCgroup(cgroupsPath string, res *specs.LinuxResources) (*cgroup, error) 
 		}
 		cg.dir = dir
 		if err := devices.Attach(dir, res.Devices); err != nil {
-			return nil, errors.Join(err, cg.remove(cgroupsPath))
+			return nil, errors.Join(err, cg.remove())
 		}
 	}
-	if !limited(res) {
+	if mount != "" && !limited(res) {
 		return cg, nil
 	}
-	if err := cg.addLimits(mount, cgroupsPath, res); err != nil {
-		return nil, errors.Join(err, cg.remove(cgroupsPath))
+	if err := cg.addLimits(mount, res); err != nil {
+		return nil, errors.Join(err, cg.remove())
 	}
 	return cg, nil
 }
@@ -94,11 +97,11 @@ func makeCgroupDir(path string) (*os.File, error) {
 	return nil, fmt.Errorf("making the cgroup %s: its parent keeps vanishing", path)
 }
 
-func (cg *cgroup) addLimits(mount, cgroupsPath string, res *specs.LinuxResources) (err error) {
-	config := &cgroups.Cgroup{Path: cgroupsPath, Resources: cgroupResources(res)}
+func (cg *cgroup) addLimits(mount string, res *specs.LinuxResources) (err error) {
+	config := &cgroups.Cgroup{Path: cg.path, Resources: cgroupResources(res)}
 	if cg.v1 {
 		cg.limits, err = fs.NewManager(config, nil)
-	} else if cg.limits, err = fs2.NewManager(config, filepath.Join(mount, cgroupsPath)); err == nil {
+	} else if cg.limits, err = fs2.NewManager(config, filepath.Join(mount, cg.path)); err == nil {
 		if err = cg.limits.Apply(-1); err == nil {
 			err = cg.limits.Set(config.Resources)
 		}
@@ -118,10 +121,61 @@ func (cg *cgroup) limit(pid int, res *specs.LinuxResources) error {
 	if err == nil {
 		err = cg.limits.Set(cgroupResources(res))
 	}
+	if err == nil && cg.dir == nil {
+		err = limitDevices(pid, cg.path, res.Devices)
+	}
 	if err != nil {
 		return fmt.Errorf("limiting the container's resources: %w", err)
 	}
 	return nil
+}
+
+// limitDevices puts a process into the v1 devices hierarchy and sets the rules
+// there: the first one denies everything, the others allow
+// (cgroup-v1/devices.rst). The library would do it with code that costs every
+// start on every host 0.1 ms of initialisation.
+func limitDevices(pid int, cgroupsPath string, rules []specs.LinuxDeviceCgroup) error {
+	hierarchy := filepath.Join(cgroupMount, "devices")
+	if _, err := os.Stat(filepath.Join(hierarchy, "cgroup.procs")); err != nil {
+		return fmt.Errorf("the host has neither a cgroup v2 hierarchy nor the v1 devices hierarchy; without one a container could open the host's disks: %w", err)
+	}
+	open, err := makeCgroupDir(filepath.Join(hierarchy, cgroupsPath))
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	dir := open.Name()
+	for _, rule := range rules {
+		file, text := "devices.deny", "a"
+		if rule.Allow {
+			file = "devices.allow"
+			text = fmt.Sprintf("%s %s:%s %s", rule.Type, orAny(rule.Major), orAny(rule.Minor), rule.Access)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0); err != nil {
+			return fmt.Errorf("writing the device rule %q: %w", text, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		return fmt.Errorf("joining the devices hierarchy: %w", err)
+	}
+	return nil
+}
+
+// orAny writes a device number; none means any.
+func orAny(n *int64) string {
+	if n == nil || *n < 0 {
+		return "*"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// procsFile lists the processes of a container, in a hierarchy that it is in.
+func procsFile(cgroupsPath string) string {
+	mount, _ := v2Mount()
+	if mount == "" {
+		mount = filepath.Join(cgroupMount, "devices")
+	}
+	return filepath.Join(mount, cgroupsPath, "cgroup.procs")
 }
 
 // join puts one more process under the limits of v1 hierarchies.
@@ -156,7 +210,7 @@ func (cg *cgroup) oomKilled() bool {
 }
 
 // remove takes the cgroup away once its processes are gone.
-func (cg *cgroup) remove(cgroupsPath string) error {
+func (cg *cgroup) remove() error {
 	if cg.dir != nil {
 		cg.dir.Close()
 	}
@@ -165,7 +219,7 @@ func (cg *cgroup) remove(cgroupsPath string) error {
 			return fmt.Errorf("removing the container's cgroups: %w", err)
 		}
 	}
-	return removeCgroup(cgroupsPath)
+	return removeCgroup(cg.path)
 }
 
 // removeCgroup removes a container's cgroup from every hierarchy, and the

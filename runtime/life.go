@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,27 +30,35 @@ type lifeNote struct {
 	Volumes []string `json:"volumes,omitempty"` // anonymous ones
 }
 
-// takeLife takes the container's lock, and writes note into the file.
+// lifePatience is how long takeLife waits for a lock that is held: a Reap, or
+// a command that just ends, holds one for some milliseconds.
+const lifePatience = 2 * time.Second
+
+// takeLife takes the container's lock, and writes note into the file. When
+// another owner keeps the lock the error is errAlive. Whoever knows that a
+// monitor is the owner should not ask: it would wait in vain.
 func (r *Runtime) takeLife(id string, note lifeNote) (*life, error) {
 	dir := r.lifeDir(id)
-	for range 100 { // only a Reap that removes the directory makes it go round
+	for deadline := time.Now().Add(lifePatience); ; {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the state directory of container %s: %w", short(id), err)
 		}
 		l, err := lockLife(filepath.Join(dir, lifeLockName), os.O_CREATE)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			if err := l.write(note); err != nil {
+				l.close()
+				return nil, err
+			}
+			return l, nil
+		case time.Now().After(deadline):
+			return nil, err
+		case errors.Is(err, errAlive):
+			time.Sleep(time.Millisecond)
+		case !errors.Is(err, os.ErrNotExist): // removed meanwhile: make it again
 			return nil, err
 		}
-		if err := l.write(note); err != nil {
-			l.close()
-			return nil, err
-		}
-		return l, nil
 	}
-	return nil, fmt.Errorf("locking container %s: its state directory keeps vanishing", short(id))
 }
 
 // lockLife opens and locks without waiting. A file that was removed between

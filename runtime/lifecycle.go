@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,6 +82,9 @@ func (c *Container) Restart(ctx context.Context, opt StopOptions) error {
 	if err := c.Stop(ctx, opt); err != nil {
 		return err
 	}
+	if err := c.reload(); err != nil {
+		return err
+	}
 	s, err := c.Start(ctx, StartOptions{})
 	if err != nil {
 		return err
@@ -143,11 +145,7 @@ func (c *Container) Pids() ([]int, error) {
 	if c.State.Status != Running {
 		return nil, c.notRunning()
 	}
-	mount, _ := v2Mount()
-	if mount == "" {
-		return []int{c.State.Pid}, nil
-	}
-	b, err := os.ReadFile(filepath.Join(mount, cgroupParent, c.Config.ID, "cgroup.procs"))
+	b, err := os.ReadFile(procsFile("/" + cgroupParent + "/" + c.Config.ID))
 	if err != nil {
 		return nil, fmt.Errorf("listing the processes of container %s: %w", c.Config.Name, err)
 	}

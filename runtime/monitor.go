@@ -231,7 +231,7 @@ func (m *monitor) release() error {
 		errs = append(errs, m.r.Networks.Drop(context.Background(), ep, m.observe))
 	}
 	if m.cgroup != nil {
-		errs = append(errs, m.cgroup.remove(m.spec.Linux.CgroupsPath))
+		errs = append(errs, m.cgroup.remove())
 	}
 	if m.listener != nil {
 		m.listener.Close()

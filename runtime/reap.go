@@ -40,6 +40,10 @@ func (r *Runtime) reap(ctx context.Context, limit int) error {
 	}
 	var errs []error
 	for _, id := range ids {
+		if alive, err := r.alive(id); alive || err != nil {
+			errs = append(errs, err) // looking first keeps out of the owners' way
+			continue
+		}
 		l, err := lockLife(filepath.Join(r.lifeDir(id), lifeLockName), 0)
 		switch {
 		case errors.Is(err, errAlive):

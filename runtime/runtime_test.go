@@ -127,7 +127,7 @@ func TestLifeIsHeldOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.takeLife(testID, lifeNote{Name: "web"}); !errors.Is(err, errAlive) {
+	if _, err := lockLife(filepath.Join(r.lifeDir(testID), lifeLockName), 0); !errors.Is(err, errAlive) {
 		t.Errorf("a second owner: %v", err)
 	}
 	if alive, err := r.alive(testID); err != nil || !alive {

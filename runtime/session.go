@@ -52,6 +52,9 @@ func (c *Container) Start(ctx context.Context, opt StartOptions) (*Session, erro
 		c.life = nil
 		return c.start(ctx, l, opt)
 	}
+	if c.State.Status == Running {
+		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
+	}
 	l, err := c.r.takeLife(c.Config.ID, c.note())
 	if errors.Is(err, errAlive) {
 		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
