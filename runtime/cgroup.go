@@ -112,11 +112,11 @@ func (cg *cgroup) addLimits(mount string, res *specs.LinuxResources) (err error)
 	return nil
 }
 
+// joinsLater tells whether the init must be put into v1 hierarchies.
+func (cg *cgroup) joinsLater() bool { return cg.limits != nil && cg.v1 }
+
 // limit puts a process under the limits of v1 hierarchies.
 func (cg *cgroup) limit(pid int, res *specs.LinuxResources) error {
-	if cg.limits == nil || !cg.v1 {
-		return nil
-	}
 	err := cg.limits.Apply(pid)
 	if err == nil {
 		err = cg.limits.Set(cgroupResources(res))
@@ -180,7 +180,7 @@ func procsFile(cgroupsPath string) string {
 
 // join puts one more process under the limits of v1 hierarchies.
 func (cg *cgroup) join(pid int) error {
-	if cg.limits == nil || !cg.v1 {
+	if !cg.joinsLater() {
 		return nil
 	}
 	return cg.limits.Apply(pid)

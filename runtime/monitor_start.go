@@ -58,6 +58,7 @@ func (m *monitor) launch() error {
 		return err
 	}
 	defer closeSources()
+	ip.limitsFirst = m.cgroup.joinsLater()
 	ip.firstHalf(program)
 	if !m.spec.Process.Terminal {
 		// The child has the descriptors that are open when it is cloned.
@@ -71,16 +72,36 @@ func (m *monitor) launch() error {
 	if err := m.recordStart(); err != nil {
 		return err
 	}
-	if err := m.connect(); err != nil {
+	if err := m.furnish(); err != nil {
+		return err
+	}
+	return m.execute(program)
+}
+
+// furnish gives the init its network and its limits. The first write to a
+// cgroup.procs takes 11 ms, so the two go side by side.
+func (m *monitor) furnish() error {
+	limited := make(chan error, 1)
+	go func() { limited <- m.limit() }()
+	err := errors.Join(m.connect(), <-limited)
+	if err != nil {
+		return err
+	}
+	return m.child.AwaitPause()
+}
+
+// limit puts the init into its v1 cgroups, where it waits for that.
+func (m *monitor) limit() error {
+	if !m.cgroup.joinsLater() {
+		return nil
+	}
+	if err := m.child.AwaitPause(); err != nil {
 		return err
 	}
 	if err := m.cgroup.limit(m.child.Pid, m.spec.Linux.Resources); err != nil {
 		return err
 	}
-	if err := m.child.AwaitPause(); err != nil {
-		return err
-	}
-	return m.execute(program)
+	return m.child.Resume()
 }
 
 // execute records the second half of the program, now that the container's

@@ -25,6 +25,9 @@ type initPlan struct {
 	binds map[int]bindSource
 	// netns is a network namespace to join, or -1.
 	netns int
+	// limitsFirst makes the init pause at once, until it is in its v1 cgroups:
+	// they must be those that its cgroup namespace begins at.
+	limitsFirst bool
 }
 
 // bindSource is a detached mount that waits for its place in the container.
@@ -55,6 +58,9 @@ func (ip *initPlan) firstHalf(p *nsinit.Program) {
 	}
 	if ip.spec.Hostname != "" {
 		p.Call("set hostname "+ip.spec.Hostname, nil, unix.SYS_SETHOSTNAME, ip.spec.Hostname, len(ip.spec.Hostname))
+	}
+	if ip.limitsFirst {
+		p.Pause()
 	}
 	// Without its own cgroup namespace the container would see, in
 	// /proc/self/cgroup and in /sys/fs/cgroup, where it stands on the host.
@@ -202,6 +208,7 @@ const (
 // mountNew records a mount by descriptors, for a target that the user chose.
 func mountNew(p *nsinit.Program, name string, m specs.Mount, opt mountOptions) {
 	p.CallTo(regMount, name+": fsopen", nil, unix.SYS_FSOPEN, m.Type, unix.FSOPEN_CLOEXEC)
+	p.Call(name+": source", nil, unix.SYS_FSCONFIG, regMount, fsconfigSetString, "source", m.Source, 0)
 	for _, o := range strings.Split(opt.data, ",") {
 		if key, value, found := strings.Cut(o, "="); found {
 			p.Call(name+": option "+o, nil, unix.SYS_FSCONFIG, regMount, fsconfigSetString, key, value, 0)

@@ -68,7 +68,7 @@ func (c *Container) Start(ctx context.Context, opt StartOptions) (*Session, erro
 // start spawns the monitor and hands it the container's lock.
 func (c *Container) start(ctx context.Context, l *life, opt StartOptions) (*Session, error) {
 	defer l.close()
-	conn, err := spawnMonitor(l)
+	conn, err := spawnMonitor(l, c.Config.ID)
 	if err != nil {
 		return nil, errors.Join(err, l.end(c.r, c.Config.ID))
 	}
@@ -85,9 +85,9 @@ func (c *Container) start(ctx context.Context, l *life, opt StartOptions) (*Sess
 }
 
 // spawnMonitor executes this very binary as a monitor, in a session of its
-// own. The path is a read-only, detached mount of the file: whoever gets hold
+// own. The id is for people who look at a list of processes. The path is a read-only, detached mount of the file: whoever gets hold
 // of the monitor's /proc/PID/exe cannot write to it (CVE-2019-5736).
-func spawnMonitor(l *life) (*wire.Conn, error) {
+func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 	exe, err := sealedSelf()
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func spawnMonitor(l *life) (*wire.Conn, error) {
 	ours, theirs := os.NewFile(uintptr(pair[0]), "monitor"), os.NewFile(uintptr(pair[1]), "starter")
 	defer theirs.Close()
 	cmd := &exec.Cmd{
-		Path: fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), Args: []string{MonitorName}, Dir: "/",
+		Path: fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), Args: []string{MonitorName, id}, Dir: "/",
 		// A monitor waits nearly all its life and should be small. One start
 		// makes less garbage than a collection of it needs memory, and the
 		// forced collection after two idle minutes would be one too: so none
