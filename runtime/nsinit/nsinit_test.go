@@ -199,6 +199,40 @@ func TestForkGoesOnAsChildOfTheSameParent(t *testing.T) {
 	}
 }
 
+// TestForkAndPauseReportInAnyOrder: the new process may pause before the one
+// that made it has told its number.
+func TestForkAndPauseReportInAnyOrder(t *testing.T) {
+	for range 200 {
+		p := newProgram(t)
+		p.Fork()
+		p.Pause()
+		c, err := Start(p, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := c.Pid
+		if err := c.AwaitFork(); err != nil {
+			t.Fatal(err)
+		}
+		if c.Pid == first {
+			t.Fatalf("pid did not change: %d", first)
+		}
+		if err := c.AwaitPause(); err != nil {
+			t.Fatal(err)
+		}
+		p.Exec([]string{"/bin/true"}, []string{"true"}, nil)
+		if err := c.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.AwaitExec(); err != nil {
+			t.Fatal(err)
+		}
+		if ws := waitFor(t, c); ws.ExitStatus() != 0 {
+			t.Fatalf("status %v", ws)
+		}
+	}
+}
+
 func TestTooMuchIsAnError(t *testing.T) {
 	p := newProgram(t)
 	p.Exec([]string{"/bin/true"}, []string{strings.Repeat("x", arenaSize)}, nil)

@@ -29,6 +29,7 @@ type Child struct {
 
 	program *Program
 	channel *os.File
+	paused  bool // it paused before AwaitFork could tell who it is
 }
 
 // CallError is the failure of one system call in the child.
@@ -87,6 +88,10 @@ func Start(p *Program, opt Options) (*Child, error) {
 // AwaitPause waits until the child reaches the next pause. It returns a
 // [*CallError] when a call failed before it.
 func (c *Child) AwaitPause() error {
+	if c.paused {
+		c.paused = false
+		return nil
+	}
 	r, err := c.read()
 	if err != nil {
 		return err
@@ -106,27 +111,48 @@ func (c *Child) Resume() error {
 }
 
 // AwaitFork waits for the process made by [Program.Fork], reaps the one that
-// made it, and turns c into the new one.
+// made it, and turns c into the new one. Of the two, either may report first.
 func (c *Child) AwaitFork() error {
 	r, err := c.read()
+	if err == nil && r.kind == 'm' {
+		c.paused = true
+		r, err = c.read()
+	}
 	if err != nil {
 		return err
 	}
 	if r.kind != 'f' {
 		return fmt.Errorf("init program answered %q where it should fork", rune(r.kind))
 	}
-	if _, err := c.Wait(); err != nil {
-		return err
-	}
 	pid := int(r.value)
-	pidfd, err := unix.PidfdOpen(pid, 0)
+	if _, err := c.Wait(); err != nil {
+		return errors.Join(err, discard(pid))
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("opening a pidfd of process %d: %w", pid, err)
+		return errors.Join(fmt.Errorf("opening a pidfd of process %d: %w", pid, err), discard(pid))
 	}
 	c.Pidfd.Close()
 	c.Pid = pid
-	c.Pidfd, err = newPidfd(pidfd)
+	c.Pidfd, err = newPidfd(fd)
 	return err
+}
+
+// discard ends and reaps a child without a pidfd. Left alone, even as a
+// zombie, it would keep its PID namespace from ending.
+func discard(pid int) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		return fmt.Errorf("killing process %d: %w", pid, err)
+	}
+	for {
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("waiting for process %d: %w", pid, err)
+		}
+	}
 }
 
 // Wait waits until the process has ended, reaps it, and gives its status. The
