@@ -75,6 +75,10 @@ func openPty() (master, slave *os.File, err error) {
 		master.Close()
 		return nil, nil, fmt.Errorf("unlocking a terminal: %w", err)
 	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: 80, Row: 24}); err != nil {
+		master.Close()
+		return nil, nil, fmt.Errorf("setting a terminal's size: %w", err)
+	}
 	// By this ioctl and not by name, since /dev/pts may be another one here.
 	flags := unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
 	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, uintptr(flags))
