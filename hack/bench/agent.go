@@ -95,6 +95,9 @@ func (a *Agent) Run(c Command, r *Result) error {
 		return err
 	}
 	defer errOut.Close()
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
 	cmd := prepare(c)
 	// Files, not pipes: a background process that keeps them open must not
 	// make this wait.
@@ -171,9 +174,6 @@ func prepare(c Command) *exec.Cmd {
 
 // killLater kills the group of cmd after the time. The caller stops it.
 func killLater(cmd *exec.Cmd, after time.Duration) *time.Timer {
-	if after == 0 {
-		after = time.Minute
-	}
 	return time.AfterFunc(after, func() {
 		// The one possible error says that it has just ended.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

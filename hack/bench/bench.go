@@ -36,7 +36,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("private hosts need root")
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit+time.Minute, errors.New("bench took too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("stopped after %v, the table is not complete", o.limit))
 	defer cancel()
 	chosen := slices.DeleteFunc(measures(), func(m measurement) bool { return !o.only.MatchString(m.key) })
 	if len(chosen) == 0 {
@@ -104,14 +104,9 @@ func (b *bench) prepare(ctx context.Context, chosen []measurement) error {
 
 // runAll runs the measures one after the other. One that fails leaves a note.
 func (b *bench) runAll(ctx context.Context, chosen []measurement) {
-	begin := time.Now()
 	for _, m := range chosen {
 		if ctx.Err() != nil {
 			return
-		}
-		if time.Since(begin) > b.opts.limit {
-			b.note("%s is not measured: %v have passed", m.key, b.opts.limit)
-			continue
 		}
 		start := time.Now()
 		rows, err := m.run(ctx, b)
@@ -169,26 +164,39 @@ func (b *bench) supporting(ok func(*engine) bool) []*engine {
 	return some
 }
 
-// interleave takes n samples of each engine in turn, after one that does not
-// count. An engine that fails is left out from then on, with a note.
-func (b *bench) interleave(ctx context.Context, key string, n int, engines []*engine, once func(*engine) (float64, error)) map[string][]float64 {
-	samples := map[string][]float64{}
-	engines = slices.Clone(engines)
-	for i := range n + 1 {
-		for _, e := range slices.Clone(engines) {
-			if ctx.Err() != nil {
-				return samples
-			}
-			v, err := once(e)
-			if err != nil {
-				b.note("%s of %s: %v", key, e.name, err)
-				engines = slices.DeleteFunc(engines, func(o *engine) bool { return o == e })
-				continue
-			}
-			if i > 0 {
-				samples[e.name] = append(samples[e.name], v)
+// each calls f for the engines in turn and returns those for which it went well. One
+// that fails is noted, and its containers removed so that they are in nobody's way.
+func (b *bench) each(ctx context.Context, key string, engines []*engine, f func(*engine) error) []*engine {
+	var well []*engine
+	for _, e := range engines {
+		if ctx.Err() != nil {
+			return nil
+		}
+		err := f(e)
+		if err == nil {
+			well = append(well, e)
+		} else if ctx.Err() == nil {
+			b.note("%s of %s: %v", key, e.name, err)
+			if err := e.removeAll(ctx); err != nil {
+				b.note("cleaning up after that: %v", err)
 			}
 		}
+	}
+	return well
+}
+
+// interleave takes n samples of each engine in turn, after one that does not
+// count. An engine that fails is left out from then on.
+func (b *bench) interleave(ctx context.Context, key string, n int, engines []*engine, once func(*engine) (float64, error)) map[string][]float64 {
+	samples := map[string][]float64{}
+	for i := range n + 1 {
+		engines = b.each(ctx, key, engines, func(e *engine) error {
+			v, err := once(e)
+			if err == nil && i > 0 {
+				samples[e.name] = append(samples[e.name], v)
+			}
+			return err
+		})
 	}
 	return samples
 }

@@ -59,6 +59,18 @@ func (e *engine) remove(names ...string) Command {
 	return c
 }
 
+// removeAll removes all containers.
+func (e *engine) removeAll(ctx context.Context) error {
+	if !e.full() {
+		return nil
+	}
+	r, err := e.do(ctx, e.command("ps", "-a", "-q"))
+	if ids := strings.Fields(r.Stdout); err == nil && len(ids) > 0 {
+		_, err = e.do(ctx, e.remove(ids...))
+	}
+	return err
+}
+
 // do runs a command in the engine's host; an exit code other than 0 is an error.
 func (e *engine) do(ctx context.Context, c Command) (Result, error) {
 	var r Result

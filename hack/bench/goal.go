@@ -72,9 +72,7 @@ func (g goal) andBelowCell(text, key, column string) goal {
 func nearHand(share float64) goal {
 	text := fmt.Sprintf("≥ %.2f × by hand", share)
 	return goal{text, func(_ table, r row) verdict {
-		mini := r.value("mini")
-		bridge := r.unit.advantage(mini, r.value(byHandBridge))
-		veth := r.unit.advantage(mini, r.value(byHandVeth))
+		bridge, veth := r.share(byHandBridge), r.share(byHandVeth)
 		return verdict{
 			ok:    bridge >= share && veth >= share,
 			known: !math.IsNaN(bridge) && !math.IsNaN(veth),

@@ -28,11 +28,11 @@ func allocations(ctx context.Context, b *bench) ([]row, error) {
 		prefix, suffix, key, title string
 		goal                       goal
 	}{
-		{"BitmapAllocate/16/", "", "ipam-16", "one address of a /16, fullest or worst", below("≤ 100 ns", 100e-9)},
-		{"BitmapAllocate/8/", "", "ipam-8", "one address of a /8, fullest or worst", below("≤ 100 ns", 100e-9)},
-		{"File/24/", "/cold", "ipam-file-24", "the same of a /24 with lock and file", below("≤ 50 µs", 50e-6)},
-		{"File/16/", "/cold", "ipam-file-16", "the same of a /16 with lock and file", below("≤ 50 µs", 50e-6)},
-		{"File/8/", "/cold", "ipam-file-8", "the same of a /8 with lock and file", below("≤ 50 µs", 50e-6)},
+		{"BitmapAllocate/16/", "", "ipam-16", "one address of a /16 in memory, worst fill", below("≤ 100 ns", 100e-9)},
+		{"BitmapAllocate/8/", "", "ipam-8", "one address of a /8 in memory, worst fill", below("≤ 100 ns", 100e-9)},
+		{"File/24/", "/cold", "ipam-file-24", "one address of a /24 with lock and file", below("≤ 50 µs", 50e-6)},
+		{"File/16/", "/cold", "ipam-file-16", "one address of a /16 with lock and file", below("≤ 50 µs", 50e-6)},
+		{"File/8/", "/cold", "ipam-file-8", "one address of a /8 with lock and file", below("≤ 50 µs", 50e-6)},
 	} {
 		if v, ok := slowest(results, k.prefix, k.suffix); ok {
 			rows = append(rows, row{k.key, k.title, seconds, map[string][]float64{"mini": {v}}, k.goal})

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -19,9 +18,9 @@ func measures() []measurement {
 	return []measurement{
 		runRow("run-bridge", "`run --rm busybox true`, bridge",
 			timesBetter("≤ 1/15 docker", 15).andBelowCell(", < runc", "run-none", "runc"), "--net", "bridge"),
-		runRow("run-publish", "the same with `-p`", timesBetter("≤ 1/15 docker", 15), "--net", "bridge", "-p", "8080:80"),
-		runRow("run-none", "the same, `--net none`", noGoal(), "--net", "none"),
-		runRow("run-host", "the same, `--net host`", noGoal(), "--net", "host"),
+		runRow("run-publish", "`run --rm busybox true`, bridge, `-p`", timesBetter("≤ 1/15 docker", 15), "--net", "bridge", "-p", "8080:80"),
+		runRow("run-none", "`run --rm busybox true`, none", noGoal(), "--net", "none"),
+		runRow("run-host", "`run --rm busybox true`, host", noGoal(), "--net", "host"),
 		{"many-one", true, manyOneByOne},
 		{"many-eight", true, manyEightAtATime},
 		{"remove-one", true, removeOne},
@@ -79,13 +78,11 @@ func firstByte(ctx context.Context, b *bench) ([]row, error) {
 // execTrue measures a command in a running container.
 func execTrue(ctx context.Context, b *bench) ([]row, error) {
 	const key, name = "exec", "bench-exec"
-	engines := b.supporting((*engine).full)
-	defer b.removeQuietly(engines, name)
-	for _, e := range engines {
-		if _, err := e.do(ctx, e.idle(name)); err != nil {
-			return nil, err
-		}
-	}
+	engines := b.each(ctx, key, b.supporting((*engine).full), func(e *engine) error {
+		_, err := e.do(ctx, e.idle(name))
+		return err
+	})
+	defer b.removeAfter(ctx, engines)
 	samples := b.interleave(ctx, key, b.opts.runs, engines, func(e *engine) (float64, error) {
 		return e.timed(ctx, e.command("exec", name, "true"))
 	})
@@ -95,65 +92,55 @@ func execTrue(ctx context.Context, b *bench) ([]row, error) {
 // growth compares the last ten of 200 starts with the first ten, all of which
 // stay. It is mini alone: the others would take minutes.
 func growth(ctx context.Context, b *bench) ([]row, error) {
-	const starts, part = 200, 10
-	r := row{"growth", "200th start against the 1st", factor, map[string][]float64{}, below("≤ 1.1", 1.1)}
-	for _, e := range b.supporting(func(e *engine) bool { return e.name == "mini" }) {
+	const key, starts, part = "growth", 200, 10
+	r := row{key, "200th start against the 1st", factor, map[string][]float64{}, below("≤ 1.1", 1.1)}
+	engines := b.each(ctx, key, b.supporting(func(e *engine) bool { return e.name == "mini" }), func(e *engine) error {
 		var took []float64
-		names := numbered("bench-growth", starts)
-		defer b.removeQuietly([]*engine{e}, names...)
-		for _, name := range names {
+		for _, name := range numbered("bench-growth", starts) {
 			t, err := e.timed(ctx, e.idle(name))
 			if err != nil {
-				return nil, fmt.Errorf("after %d starts: %w", len(took), err)
+				return fmt.Errorf("after %d starts: %w", len(took), err)
 			}
 			took = append(took, t)
 		}
 		first, last := median(took[:part]), median(took[starts-part:])
-		progress("growth: starts 1-%d %s, %d-%d %s", part, seconds.format(first), starts-part+1, starts, seconds.format(last))
+		progress("starts 1-%d: %s, %d-%d: %s", part, seconds.format(first), starts-part+1, starts, seconds.format(last))
 		r.samples[e.name] = []float64{last / first}
-	}
+		return nil
+	})
+	b.removeAfter(ctx, engines)
 	return []row{r}, nil
 }
 
 // idleMemory measures what stays beside an idle container with a published port.
 func idleMemory(ctx context.Context, b *bench) ([]row, error) {
 	const key, containers = "memory", 10
-	engines := b.supporting((*engine).full)
-	names := numbered("bench-memory", containers)
-	defer b.removeQuietly(engines, names...)
 	samples := map[string][]float64{}
-	for _, e := range engines {
-		for i, name := range names {
+	engines := b.each(ctx, key, b.supporting((*engine).full), func(e *engine) error {
+		for i, name := range numbered("bench-memory", containers) {
 			if _, err := e.do(ctx, e.idle(name, "-p", fmt.Sprintf("%d:80", 9000+i))); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		var m Memory
 		if err := e.host.call(ctx, "Memory", e.helpers, &m); err != nil {
-			return nil, err
+			return err
 		}
 		if m.Processes == 0 {
-			b.note("memory of %s: no process of %v", e.name, e.helpers)
-			continue
+			return fmt.Errorf("no process of %v", e.helpers)
 		}
-		progress("memory of %s: %d processes for %d containers", e.name, m.Processes, containers)
+		progress("%s: %d processes for %d containers", e.name, m.Processes, containers)
 		samples[e.name] = []float64{m.PSS / containers}
-	}
+		return nil
+	})
+	b.removeAfter(ctx, engines)
 	return []row{{key, "memory (PSS) beside an idle one with `-p`", memSize, samples, timesBetter("≤ 1/2 docker", 2)}}, nil
 }
 
-// removeQuietly removes containers whose measure is over, on a context of its
-// own; what cannot be removed ends with the host.
-func (b *bench) removeQuietly(engines []*engine, names ...string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for _, e := range engines {
-		for some := range slices.Chunk(names, 50) {
-			if _, err := e.do(ctx, e.remove(some...)); err != nil {
-				progress("removing containers of %s: %v", e.name, err)
-			}
-		}
-	}
+// removeAfter removes the containers of a measure that is over. When bench is
+// to end they end with their hosts.
+func (b *bench) removeAfter(ctx context.Context, engines []*engine) {
+	b.each(ctx, "removing containers", engines, func(e *engine) error { return e.removeAll(ctx) })
 }
 
 func numbered(prefix string, n int) []string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 )
@@ -39,29 +40,32 @@ type endpoint struct {
 
 // paths measures throughput and latency on each path.
 func paths(ctx context.Context, b *bench) ([]row, error) {
-	const name = "bench-path"
-	engines := b.supporting((*engine).full)
-	defer b.removeQuietly(engines, name)
-	var ends []endpoint
-	for _, e := range engines {
-		end, err := e.endpoint(ctx, name)
-		if err != nil {
-			b.note("paths of %s: %v", e.name, err)
-			continue
-		}
-		ends = append(ends, end)
+	const key, name = "path", "bench-path"
+	if _, err := exec.LookPath("iperf3"); err != nil {
+		return nil, fmt.Errorf("iperf3 is %w", errMissing)
 	}
+	var ends []endpoint
+	engines := b.each(ctx, key, b.supporting((*engine).full), func(e *engine) error {
+		end, err := e.endpoint(ctx, name)
+		if err == nil {
+			err = end.serve(ctx)
+		}
+		if err == nil {
+			ends = append(ends, end)
+		}
+		return err
+	})
+	defer b.removeAfter(ctx, engines)
 	hands, err := b.buildByHand(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ends = append(ends, hands...)
-	for _, end := range ends {
+	for _, end := range hands {
 		if err := end.serve(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return b.measurePaths(ctx, ends)
+	return b.measurePaths(ctx, append(ends, hands...)), nil
 }
 
 // endpoint starts a container whose network namespace the servers use.
@@ -91,28 +95,42 @@ func (p endpoint) serve(ctx context.Context) error {
 	return nil
 }
 
-// measurePaths takes the samples, every path and endpoint in turn.
-func (b *bench) measurePaths(ctx context.Context, ends []endpoint) ([]row, error) {
+// measurePaths takes the samples, every path and endpoint in turn. An endpoint
+// that fails is left out from then on.
+func (b *bench) measurePaths(ctx context.Context, ends []endpoint) []row {
+	rows := pathRows()
+	for i := range b.pathRounds() + 1 {
+		for j, p := range allPaths {
+			var well []endpoint
+			for _, end := range ends {
+				rate, delay, err := end.sample(ctx, p)
+				if ctx.Err() != nil {
+					return rows
+				}
+				if err != nil {
+					b.note("%s, %s: %v", end.column, p.title, err)
+					continue
+				}
+				well = append(well, end)
+				if i > 0 { // the first round warms up
+					rows[j].add(end.column, rate)
+					rows[len(allPaths)+j].add(end.column, delay)
+				}
+			}
+			ends = well
+		}
+	}
+	return rows
+}
+
+// pathRows are the rows of all paths without samples: throughput, then latency.
+func pathRows() []row {
 	var throughput, latency []row
 	for _, p := range allPaths {
 		throughput = append(throughput, row{"path-" + p.key, "iperf3, " + p.title, bitRate, map[string][]float64{}, nearHand(0.97)})
 		latency = append(latency, row{"latency-" + p.key, "connect and 1 byte, " + p.title, seconds, map[string][]float64{}, nearHand(0.97)})
 	}
-	for i := range b.pathRounds() + 1 {
-		for j, p := range allPaths {
-			for _, end := range ends {
-				rate, delay, err := end.sample(ctx, p)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", end.column, p.title, err)
-				}
-				if i > 0 { // the first round warms up
-					throughput[j].samples[end.column] = append(throughput[j].samples[end.column], rate)
-					latency[j].samples[end.column] = append(latency[j].samples[end.column], delay)
-				}
-			}
-		}
-	}
-	return append(throughput, latency...), nil
+	return append(throughput, latency...)
 }
 
 // pathRounds is a third of the other samples: each takes a second.

@@ -25,6 +25,19 @@ type row struct {
 // value is the median of a column, NaN when it was not measured.
 func (r row) value(column string) float64 { return median(r.samples[column]) }
 
+func (r row) add(column string, v float64) { r.samples[column] = append(r.samples[column], v) }
+
+// share tells how many times better mini is than a column, as the median over
+// the rounds: what slows the machine down for a while slows both.
+func (r row) share(column string) float64 {
+	mini, other := r.samples["mini"], r.samples[column]
+	var shares []float64
+	for i := range min(len(mini), len(other)) {
+		shares = append(shares, r.unit.advantage(mini[i], other[i]))
+	}
+	return median(shares)
+}
+
 // table is what bench prints.
 type table struct{ rows []row }
 
