@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
+	"github.com/minirt/mini/runtime"
+)
+
+// setNetwork reads the flags about networking and refuses those that
+// contradict each other, as Docker does.
+func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
+	if cfg.NetworkMode, err = networkMode(v.StringSlice("network")); err != nil {
+		return nil, err
+	}
+	for _, spec := range v.StringSlice("publish") {
+		ports, err := port.Parse(spec)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Ports = append(cfg.Ports, ports...)
+	}
+	if cfg.DNS, err = parseDNS(v); err != nil {
+		return nil, err
+	}
+	a, err := parseAttachment(v.String("ip"), v.String("mac-address"), v.StringSlice("network-alias"))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMode(cfg, a); err != nil {
+		return nil, err
+	}
+	if cfg.NetworkMode == network.Host && len(cfg.Ports) > 0 {
+		warnings = append(warnings, "Published ports are discarded when using host network mode")
+	}
+	if a.IP.IsValid() || a.MAC != nil || a.Aliases != nil {
+		// The runtime fills in the name: the mode may be an id.
+		cfg.Networks = []runtime.NetworkAttachment{a}
+	}
+	return warnings, nil
+}
+
+func networkMode(list []string) (string, error) {
+	switch {
+	case len(list) == 0:
+		return network.Bridge, nil
+	case len(list) > 1:
+		return "", errors.New("only one --network: connect others with 'mini network connect'")
+	case list[0] == "container:":
+		return "", errors.New("invalid container format container:<name|id>")
+	case list[0] == "" || list[0] == "default":
+		return network.Bridge, nil
+	}
+	return list[0], nil
+}
+
+func parseDNS(v values) (dns runtime.DNS, err error) {
+	for _, s := range v.StringSlice("dns") {
+		ip, err := netip.ParseAddr(strings.TrimSpace(s))
+		if err != nil {
+			return dns, fmt.Errorf("invalid argument %q for \"--dns\" flag: ip address is not correctly formatted: %s", s, s)
+		}
+		dns.Servers = append(dns.Servers, ip)
+	}
+	for _, s := range v.StringSlice("dns-search") {
+		if s == "" || strings.ContainsAny(s, " \t\n/") {
+			return dns, fmt.Errorf("invalid argument %q for \"--dns-search\" flag: not a domain", s)
+		}
+		dns.Search = append(dns.Search, s)
+	}
+	for _, s := range v.StringSlice("dns-option") {
+		if s == "" || strings.ContainsAny(s, " \t\n") {
+			return dns, fmt.Errorf("invalid argument %q for \"--dns-option\" flag: not an option", s)
+		}
+		dns.Options = append(dns.Options, s)
+	}
+	return dns, nil
+}
+
+// parseAttachment reads --ip, --mac-address and aliases, each of which may be
+// empty.
+func parseAttachment(ip, mac string, aliases []string) (a runtime.NetworkAttachment, err error) {
+	if ip != "" {
+		if a.IP, err = netip.ParseAddr(ip); err != nil || !a.IP.Is4() {
+			return a, fmt.Errorf("invalid IPv4 address: %s", ip)
+		}
+	}
+	if mac != "" {
+		if a.MAC, err = net.ParseMAC(mac); err != nil || len(a.MAC) != 6 {
+			return a, fmt.Errorf("%s is not a valid mac address", mac)
+		}
+		if a.MAC[0]&1 != 0 {
+			return a, fmt.Errorf("%s is not a valid mac address: it is a multicast address", mac)
+		}
+	}
+	if len(aliases) > 0 {
+		a.Aliases = aliases
+	}
+	return a, nil
+}
+
+// checkMode refuses what makes no sense in a network mode.
+func checkMode(cfg *runtime.Config, a runtime.NetworkAttachment) error {
+	mode := cfg.NetworkMode
+	shared := strings.HasPrefix(mode, "container:")
+	own := mode != network.Host && mode != network.None && !shared
+	switch {
+	case shared && cfg.Hostname != "":
+		return errors.New("conflicting options: hostname and the network mode")
+	case shared && (cfg.DNS.Servers != nil || cfg.DNS.Search != nil || cfg.DNS.Options != nil):
+		return errors.New("conflicting options: dns and the network mode")
+	case shared && len(cfg.ExtraHosts) > 0:
+		return errors.New("conflicting options: custom host-to-IP mapping and the network mode")
+	case shared && len(cfg.Ports) > 0:
+		return errors.New("conflicting options: port publishing and the container type network mode")
+	case !own && a.MAC != nil:
+		return errors.New("conflicting options: mac-address and the network mode")
+	case !own && a.IP.IsValid():
+		return errors.New("conflicting options: ip and the network mode")
+	case !own && a.Aliases != nil, mode == network.Bridge && a.Aliases != nil:
+		return errors.New("network-scoped alias is supported only for containers in user defined networks")
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/minirt/mini/runtime"
+)
+
+// exitError ends mini with a code. Without a text it is silent: the
+// container's own code, or everything was said.
+type exitError struct {
+	code int
+	text string
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.text == "" && e.err != nil {
+		return e.err.Error()
+	}
+	return e.text
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitWith ends mini with a container's exit code.
+func exitWith(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// usageError is a command line that mini does not understand.
+func usageError(path string, err error) error {
+	return &exitError{code: runtime.ExitMini, text: err.Error() + "\nSee '" + path + " --help'.", err: err}
+}
+
+// runError is a failure of run and create, which have exit codes of their own.
+func runError(path string, code int, err error) error {
+	return &exitError{
+		code: code, err: err,
+		text: fmt.Sprintf("mini: %s%s\n\nRun '%s --help' for more information", err, hint(err), path),
+	}
+}
+
+// startCode is the exit code of a start that failed.
+func startCode(err error, otherwise int) int {
+	var se *runtime.StartError
+	if errors.As(err, &se) {
+		return se.Code
+	}
+	return otherwise
+}
+
+// report prints an error and gives the exit code. It is the one place where
+// errors become text.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var e *exitError
+	if errors.As(err, &e) {
+		if text := e.Error(); text != "" {
+			fmt.Fprintln(w, text)
+		}
+		return e.code
+	}
+	for _, one := range flatten(err) {
+		fmt.Fprintf(w, "Error: %s%s\n", one, hint(one))
+	}
+	return 1
+}
+
+// flatten gives the parts of joined errors.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, flatten(e)...)
+	}
+	return out
+}
+
+// hint says what a person can do about an error.
+func hint(err error) string {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return "\nmini needs root: try it with sudo"
+	}
+	return ""
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
+	"github.com/minirt/mini/runtime"
+)
+
+func networkGroup() *command {
+	return &command{
+		name: "network", short: "Manage networks", example: "mini network create --subnet 10.9.0.0/24 backend",
+		subs: func() []*command {
+			return []*command{
+				networkConnectCommand(), networkCreateCommand(), networkDisconnectCommand(), networkDownCommand(),
+				inspectOne("network", "NETWORK [NETWORK...]", "Display detailed information on one or more networks", "mini network inspect bridge"),
+				networkLsCommand(), networkPruneCommand(), networkReloadCommand(), networkRmCommand(), networkUpCommand(),
+			}
+		},
+	}
+}
+
+func networkCreateCommand() *command {
+	return &command{
+		name: "create", args: "NETWORK", min: 1, max: 1, run: runNetworkCreate, short: "Create a network",
+		long:    "The host is not touched until a container, or 'mini network up', needs the network.",
+		example: "mini network create backend\nmini network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ip-range 10.9.0.128/25 --internal db",
+		flags: func() flagSet {
+			return flagSet{
+				stringFlag("driver", "d", "Driver to manage the Network").byDefault("bridge"),
+				stringFlag("gateway", "", "IPv4 Gateway for the subnet"),
+				boolFlag("internal", "", "Restrict external access to the network"),
+				stringFlag("ip-range", "", "Allocate container ip from a sub-range"),
+				listFlag("label", "", "Set metadata on a network"),
+				stringFlag("mtu", "", "MTU of the bridge and of the containers' interfaces (default that of the host's way out)").called("int"),
+				listFlag("opt", "o", "Set driver specific options"),
+				stringFlag("subnet", "", "Subnet in CIDR format that represents a network segment"),
+			}
+		},
+	}
+}
+
+func runNetworkCreate(c *call) error {
+	opt, err := networkOptions(c.flags, c.arg(0))
+	if err != nil {
+		return err
+	}
+	rt, err := c.open()
+	if err != nil {
+		return err
+	}
+	n, err := rt.Networks.Create(opt)
+	if err != nil {
+		return err
+	}
+	c.println(n.ID)
+	return nil
+}
+
+func networkOptions(v values, name string) (opt network.CreateOptions, err error) {
+	opt = network.CreateOptions{
+		Name: name, Driver: v.String("driver"), Internal: v.Bool("internal"), Options: pairs(v.StringSlice("opt")),
+	}
+	if opt.Labels, err = parseLabels(v.StringSlice("label")); err != nil {
+		return opt, err
+	}
+	if opt.Subnet, err = parsePrefix("subnet", v.String("subnet")); err != nil {
+		return opt, err
+	}
+	if opt.IPRange, err = parsePrefix("ip-range", v.String("ip-range")); err != nil {
+		return opt, err
+	}
+	if s := v.String("gateway"); s != "" {
+		if opt.Gateway, err = netip.ParseAddr(s); err != nil {
+			return opt, fmt.Errorf("invalid gateway address %q", s)
+		}
+	}
+	if s := v.String("mtu"); s != "" {
+		if opt.MTU, err = strconv.Atoi(s); err != nil || opt.MTU <= 0 {
+			return opt, fmt.Errorf("invalid MTU %q: want a number of bytes", s)
+		}
+	}
+	return opt, nil
+}
+
+func parsePrefix(flag, s string) (netip.Prefix, error) {
+	if s == "" {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("invalid --%s %q: want an address and a length, such as 10.9.0.0/24", flag, s)
+	}
+	return p, nil
+}
+
+func networkRmCommand() *command {
+	return &command{
+		name: "rm", aliases: []string{"remove"}, args: "NETWORK [NETWORK...]", min: 1, max: -1,
+		short: "Remove one or more networks", complete: "networks", example: "mini network rm backend",
+		flags: func() flagSet {
+			return flagSet{explainFlag(), boolFlag("force", "f", "Do not error if the network does not exist")}
+		},
+		run: func(c *call) error {
+			return c.withNetworks(func(rt *runtime.Runtime, n *network.Network) error {
+				return rt.Networks.Remove(c.ctx, n, c.observer())
+			})
+		},
+	}
+}
+
+// observer prints the steps of a plan when --explain is given.
+func (c *call) observer() plan.Observer {
+	if !c.bool("explain") {
+		return nil
+	}
+	return plan.Explainer(c.err)
+}
+
+func (c *call) withNetworks(fn func(*runtime.Runtime, *network.Network) error) error {
+	rt, err := c.open()
+	if err != nil {
+		return err
+	}
+	return c.each(c.args(), func(ref string) error {
+		n, err := rt.Networks.Find(ref)
+		if err == nil {
+			err = fn(rt, n)
+		}
+		if c.bool("force") && errors.Is(err, network.ErrNotFound) {
+			return &forgivenError{err}
+		}
+		return err
+	})
+}
+
+func networkUpCommand() *command {
+	return &command{
+		name: "up", args: "NETWORK [NETWORK...]", min: 1, max: -1, complete: "networks",
+		short: "Bring up the bridge and the firewall rules of networks (mini's own)",
+		long:  "Containers do this by themselves when they start.", example: "mini network up --explain bridge",
+		flags: func() flagSet { return flagSet{explainFlag()} },
+		run: func(c *call) error {
+			return c.withNetworks(func(rt *runtime.Runtime, n *network.Network) error {
+				return rt.Networks.Up(c.ctx, n, c.observer())
+			})
+		},
+	}
+}
+
+func networkDownCommand() *command {
+	return &command{
+		name: "down", args: "NETWORK [NETWORK...]", min: 1, max: -1, complete: "networks",
+		short:   "Take away the bridge and the firewall rules of unused networks (mini's own)",
+		long:    "The network itself stays and comes up again when a container needs it.",
+		example: "mini network down --explain bridge",
+		flags:   func() flagSet { return flagSet{explainFlag()} },
+		run: func(c *call) error {
+			return c.withNetworks(func(rt *runtime.Runtime, n *network.Network) error {
+				return rt.Networks.Down(c.ctx, n, c.observer())
+			})
+		},
+	}
+}
+
+func networkReloadCommand() *command {
+	return &command{
+		name: "reload", args: "[NETWORK...]", max: -1, complete: "networks",
+		short:   "Put back firewall rules and settings that somebody took away (mini's own)",
+		long:    "Without a name it does so for all networks. What is there stays as it is.",
+		example: "mini network reload --explain",
+		flags:   func() flagSet { return flagSet{explainFlag()} },
+		run:     runNetworkReload,
+	}
+}
+
+func runNetworkReload(c *call) error {
+	reload := func(rt *runtime.Runtime, n *network.Network) error {
+		return rt.Networks.Reload(c.ctx, n, c.observer())
+	}
+	if c.flags.NArg() > 0 {
+		return c.withNetworks(reload)
+	}
+	rt, err := c.open()
+	if err != nil {
+		return err
+	}
+	all, err := rt.Networks.List()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range all {
+		if n.Driver == network.DriverBridge {
+			errs = append(errs, reload(rt, n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func networkPruneCommand() *command {
+	return &command{
+		name: "prune", max: 0, run: runNetworkPrune, short: "Remove all unused networks",
+		long:    "It also takes the bridge and the rules of the default network away when no container needs them.",
+		example: "mini network prune -f",
+		flags: func() flagSet {
+			return flagSet{
+				explainFlag(),
+				listFlag("filter", "", "Provide filter values (label=…, until=…)").called("filter"),
+				boolFlag("force", "f", "Do not prompt for confirmation"),
+			}
+		},
+	}
+}
+
+func runNetworkPrune(c *call) error {
+	keep, err := pruneFilter(c.list("filter"))
+	if err != nil {
+		return err
+	}
+	if !c.bool("force") && !c.confirm("WARNING! This will remove all custom networks not used by at least one container.") {
+		return nil
+	}
+	rt, err := c.open()
+	if err != nil {
+		return err
+	}
+	removed, err := rt.Networks.Prune(c.ctx, keep, c.observer())
+	if len(removed) > 0 {
+		c.println("Deleted Networks:")
+		for _, name := range removed {
+			c.println(name)
+		}
+		c.println()
+	}
+	return err
+}
+
+// confirm asks before something is deleted.
+func (c *call) confirm(warning string) bool {
+	c.printf("%s\nAre you sure you want to continue? [y/N] ", warning)
+	return readYes(c.in)
+}
+
+func readYes(in *os.File) bool {
+	var answer string
+	fmt.Fscanln(in, &answer)
+	return answer == "y" || answer == "Y" || answer == "yes"
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/runtime"
+)
+
+func networkConnectCommand() *command {
+	return &command{
+		name: "connect", args: "NETWORK CONTAINER", min: 2, max: 2, run: runNetworkConnect,
+		short: "Connect a container to a network", complete: "networks",
+		example: "mini network connect --alias db backend web",
+		flags: func() flagSet {
+			return flagSet{
+				listFlag("alias", "", "Add network-scoped alias for the container"),
+				stringFlag("ip", "", "IPv4 address (e.g., 172.30.100.104)"),
+				stringFlag("mac-address", "", "MAC address (e.g., 92:d0:c6:0a:29:33)"),
+			}
+		},
+	}
+}
+
+func networkDisconnectCommand() *command {
+	return &command{
+		name: "disconnect", args: "NETWORK CONTAINER", min: 2, max: 2, run: runNetworkDisconnect,
+		short: "Disconnect a container from a network", complete: "networks",
+		example: "mini network disconnect backend web",
+		flags: func() flagSet {
+			return flagSet{boolFlag("force", "f", "Force the container to disconnect from a network")}
+		},
+	}
+}
+
+func runNetworkConnect(c *call) error {
+	a, err := parseAttachment(c.str("ip"), c.str("mac-address"), c.list("alias"))
+	if err != nil {
+		return err
+	}
+	n, ctr, err := c.networkAndContainer()
+	if err != nil {
+		return err
+	}
+	return ctr.ConnectNetwork(c.ctx, n, a)
+}
+
+func runNetworkDisconnect(c *call) error {
+	n, ctr, err := c.networkAndContainer()
+	if err != nil {
+		return err
+	}
+	return ctr.DisconnectNetwork(c.ctx, n)
+}
+
+func (c *call) networkAndContainer() (*network.Network, *runtime.Container, error) {
+	rt, err := c.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := rt.Networks.Find(c.arg(0))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctr, err := rt.Find(c.arg(1))
+	return n, ctr, err
+}
