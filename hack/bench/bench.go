@@ -150,7 +150,7 @@ func (b *bench) cleanUp() error {
 		wg.Go(func() { errs[i] = h.destroy() })
 	}
 	wg.Wait()
-	return errors.Join(errors.Join(errs...), os.RemoveAll(b.base))
+	return errors.Join(errors.Join(errs...), poll(5*time.Second, func() error { return os.RemoveAll(b.base) }))
 }
 
 // supporting returns the engines that do.

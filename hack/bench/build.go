@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // sourceDir is the top of mini's source: the nearest directory above the
@@ -40,13 +41,22 @@ func (b *bench) miniBinary(ctx context.Context) (string, error) {
 	if b.source == "" {
 		return out, errors.New("run bench below mini's source, or name a binary with -mini")
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./cmd/mini")
+	cmd := b.program(ctx, "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", out, "./cmd/mini")
 	cmd.Dir = b.source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return out, fmt.Errorf("building cmd/mini: %w: %s", err, firstLine(string(text)))
 	}
 	return out, nil
+}
+
+// program prepares a program of the machine. When ctx ends it is killed with
+// its children; the temporary files they leave are removed with all others.
+func (b *bench) program(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "TMPDIR="+b.base)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
 }
 
 func copyProgram(from, to string) error {
@@ -69,7 +79,7 @@ func copyProgram(from, to string) error {
 // makeImage makes the root filesystem that all engines run.
 func (b *bench) makeImage(ctx context.Context) (string, error) {
 	out := filepath.Join(b.base, "busybox.tar")
-	cmd := exec.CommandContext(ctx, filepath.Join(b.source, "hack", "busybox-image.sh"), out)
+	cmd := b.program(ctx, filepath.Join(b.source, "hack", "busybox-image.sh"), out)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("making the busybox image: %w: %s", err, text)
 	}

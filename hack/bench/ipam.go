@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 )
@@ -14,10 +12,9 @@ import (
 // of each kind.
 func allocations(ctx context.Context, b *bench) ([]row, error) {
 	// 20 ms each: a fixed count would be too short for one and too long for another.
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^(BenchmarkBitmapAllocate|BenchmarkFile)$",
+	cmd := b.program(ctx, "go", "test", "-run", "^$", "-bench", "^(BenchmarkBitmapAllocate|BenchmarkFile)$",
 		"-benchtime", "20ms", "./ipam")
 	cmd.Dir = b.source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("running the benchmarks of ipam: %w: %s", err, firstLine(string(out)))
