@@ -58,7 +58,7 @@ func Build(extra ...string) (clean func() error, err error) {
 }
 
 func compile(binary string, extra []string) error {
-	args := append([]string{"build", "-trimpath", "-o", binary}, extra...)
+	args := append([]string{"build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", binary}, extra...)
 	cmd := exec.Command("go", append(args, "./cmd/mini")...)
 	cmd.Dir = SourceDir()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
