@@ -113,11 +113,16 @@ func (ep *Endpoint) udpPorts() []port.Mapping {
 }
 
 // Endpoint gives the record of one container on a network. The error is
-// [ErrNotFound] when it is not connected.
+// [ErrNotFound] when it is not connected. One whose owner was killed while it
+// wrote the first record is there, and bare, for [Manager.Drop].
 func (m *Manager) Endpoint(n *Network, container string) (*Endpoint, error) {
 	ep := new(Endpoint)
-	if err := readJSON(m.endpointPath(n, container), ep); err != nil {
+	path := m.endpointPath(n, container)
+	if err := readJSON(path, ep); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(tempPath(path)); err == nil {
+				return m.bareEndpoint(n, container), nil
+			}
 			return nil, errorf(ErrNotFound, "container %s is not connected to network %s", container, n.Name)
 		}
 		return nil, err

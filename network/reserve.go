@@ -218,6 +218,10 @@ func (ep *Endpoint) holds(b *port.BindError) bool {
 func (m *Manager) Release(ep *Endpoint) error {
 	n := networkOf(ep)
 	path := m.endpointPath(n, ep.ContainerID)
+	// What a killed writer left, if anything.
+	if err := ignoreMissing(os.Remove(tempPath(path))); err != nil {
+		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
+	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return ep.Close()
 	}

@@ -12,6 +12,7 @@ import (
 )
 
 // replaceJSON writes v to path so that readers see the old or the new content.
+// There is one writer at a time, by a lock or because it owns the record.
 func replaceJSON(path string, v any) error {
 	return withTemp(path, v, false, func(tmp string) error { return os.Rename(tmp, path) })
 }
@@ -27,12 +28,16 @@ func createJSON(path string, v any) error {
 	})
 }
 
+// tempPath is where the next content of path is written. The name is fixed, so
+// that what a killed writer left is found: by the next one, or by Release.
+func tempPath(path string) string { return path + ".tmp" }
+
 func withTemp(path string, v any, durable bool, place func(tmp string) error) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	f, err := os.OpenFile(tempPath(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
