@@ -5,7 +5,8 @@ import "errors"
 // Errors to be tested for with errors.Is.
 var (
 	// ErrNoImage says that no image has the given name or id.
-	ErrNoImage = errors.New("no such image")
+	//lint:ignore ST1005 these are Docker's words, which people and scripts know
+	ErrNoImage = errors.New("No such image")
 	// ErrAmbiguous says that several images' ids start with the given prefix.
 	ErrAmbiguous = errors.New("several images have an id with this prefix")
 	// ErrInvalidReference says that a text cannot be an image's name.
