@@ -119,8 +119,17 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	if err := cfg.Validate(); err != nil {
 		return fail("%s", err.Error())
 	}
+	if opt.Subnet.Overlaps(loopbackNet) || opt.Subnet.Overlaps(multicastNet) {
+		return fail("subnet %s has addresses of %s or %s, which no container can use", opt.Subnet, loopbackNet, multicastNet)
+	}
 	return opt, nil
 }
+
+// What the kernel treats in a way of its own, see RFC 6890 and RFC 5771.
+var (
+	loopbackNet  = netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
+	multicastNet = netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4)
+)
 
 // applyOptions takes over the driver options that mini knows under other names.
 func applyOptions(opt *CreateOptions) error {

@@ -28,6 +28,8 @@ func TestCheckCreate(t *testing.T) {
 		"gateway elsewhere":   {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Gateway: addr("10.0.1.1")}, "gateway 10.0.1.1 is outside subnet"},
 		"range elsewhere":     {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), IPRange: prefix("10.0.1.0/28")}, "is not inside subnet"},
 		"host bits":           {CreateOptions{Name: "x", Subnet: prefix("10.0.0.1/24")}, "did you mean 10.0.0.0/24"},
+		"loopback":            {CreateOptions{Name: "x", Subnet: prefix("127.0.0.0/24")}, "127.0.0.0/8"},
+		"multicast":           {CreateOptions{Name: "x", Subnet: prefix("230.0.0.0/24")}, "224.0.0.0/4"},
 		"too small":           {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/31")}, "/31"},
 		"not yet IPv6":        {CreateOptions{Name: "x", Subnet: prefix("fd00::/64")}, "is not IPv4"},
 		"fine":                {CreateOptions{Name: "x"}, ""},

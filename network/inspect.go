@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 )
 
@@ -67,6 +68,9 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 	}
 	if n.Bridge != "" {
 		in.Options["com.docker.network.bridge.name"] = m.linkOf(n)
+	}
+	if n.MTU != 0 {
+		in.Options["com.docker.network.driver.mtu"] = strconv.Itoa(n.MTU)
 	}
 	for _, ep := range eps {
 		if !ep.IP.IsValid() {

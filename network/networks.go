@@ -95,6 +95,12 @@ func (m *Manager) Create(opt CreateOptions) (*Network, error) {
 	if predefined(opt.Name) {
 		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
 	}
+	if !opt.Subnet.IsValid() {
+		// The default network has the first choice, whichever is needed first.
+		if _, err := m.load(Bridge); err != nil {
+			return nil, err
+		}
+	}
 	return m.create(opt)
 }
 
