@@ -20,16 +20,16 @@ type Memory struct {
 	Processes int
 }
 
-// Memory adds up the processes in the host whose program has one of the names.
+// Memory adds up the processes in the host whose program, or argument 0, has
+// one of the names.
 func (a *Agent) Memory(programs []string, m *Memory) error {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return fmt.Errorf("listing processes: %w", err)
 	}
 	for _, dir := range dirs {
-		exe, err := os.Readlink(filepath.Join(dir, "exe"))
-		if err != nil || !slices.Contains(programs, filepath.Base(strings.TrimSuffix(exe, " (deleted)"))) {
-			continue // ended, a kernel thread, or somebody else
+		if !isOne(dir, programs) {
+			continue
 		}
 		pss, err := readPSS(filepath.Join(dir, "smaps_rollup"))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -42,6 +42,22 @@ func (a *Agent) Memory(programs []string, m *Memory) error {
 		m.Processes++
 	}
 	return nil
+}
+
+// isOne looks at both names of a process: the file may be out of sight, as with a program
+// started from a mount of its own.
+func isOne(dir string, programs []string) bool {
+	exe, err := os.Readlink(filepath.Join(dir, "exe"))
+	if err != nil {
+		return false // ended, or a kernel thread
+	}
+	args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if err != nil {
+		return false
+	}
+	arg0, _, _ := strings.Cut(string(args), "\x00")
+	return slices.Contains(programs, filepath.Base(strings.TrimSuffix(exe, " (deleted)"))) ||
+		slices.Contains(programs, filepath.Base(arg0))
 }
 
 func readPSS(file string) (float64, error) {

@@ -166,10 +166,10 @@ func newMini(ctx context.Context, binary, base, image string) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{
-		name: "mini", host: h, image: "busybox", helpers: []string{filepath.Base(binary)},
+		name: "mini", host: h, image: "busybox", helpers: []string{filepath.Base(binary), "mini-monitor"},
 		base: []string{binary, "--root", filepath.Join(h.dir, "root"), "--state", "/run/mini"},
 	}
-	return e.prepare(ctx, e.command("import", image, e.image), e.command("version"))
+	return e.prepare(ctx, e.command("import", image, e.image), e.command("version", "--format", "{{.Client.Version}}"))
 }
 
 // newPodman uses podman with everything below the host's directory.
@@ -194,9 +194,9 @@ func newPodman(ctx context.Context, base, image string) (*engine, error) {
 // prepare runs the first commands of an engine and notes its version.
 func (e *engine) prepare(ctx context.Context, load, version Command) (*engine, error) {
 	_, err := e.do(ctx, load)
-	if err == nil {
-		var r Result
-		r, err = e.do(ctx, version)
+	// An engine that does not tell its version may work all the same.
+	e.version = "of unknown version"
+	if r, fault := e.do(ctx, version); fault == nil {
 		e.version = firstLine(r.Stdout)
 	}
 	if err == nil {

@@ -68,15 +68,16 @@ func (g goal) andBelowCell(text, key, column string) goal {
 }
 
 // nearHand asks mini to reach a share of both paths built by hand, and notes
-// the two shares.
+// the two shares with their spread.
 func nearHand(share float64) goal {
 	text := fmt.Sprintf("≥ %.2f × by hand", share)
 	return goal{text, func(_ table, r row) verdict {
-		bridge, veth := r.share(byHandBridge), r.share(byHandVeth)
+		bridge, around := r.share(byHandBridge)
+		veth, aroundVeth := r.share(byHandVeth)
 		return verdict{
 			ok:    bridge >= share && veth >= share,
 			known: !math.IsNaN(bridge) && !math.IsNaN(veth),
-			note:  fmt.Sprintf(" (bridge %.2f, veth %.2f)", bridge, veth),
+			note:  fmt.Sprintf(" (bridge %.2f ± %.2f, veth %.2f ± %.2f)", bridge, around, veth, aroundVeth),
 		}
 	}}
 }

@@ -21,6 +21,18 @@ func median(samples []float64) float64 {
 	return (s[mid-1] + s[mid]) / 2
 }
 
+// spread is half the distance between the quartiles: how much the samples
+// differ, whatever the few worst are.
+func spread(samples []float64) float64 {
+	if len(samples) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(samples))
+	last := float64(len(s) - 1)
+	at := func(q float64) float64 { return s[int(math.Round(q*last))] }
+	return (at(0.75) - at(0.25)) / 2
+}
+
 // unit tells how a number is shown and which direction is better.
 type unit int
 

@@ -32,6 +32,24 @@ func TestMedianLeavesItsArgumentAlone(t *testing.T) {
 	}
 }
 
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want float64
+	}{
+		{[]float64{3}, 0},
+		{[]float64{5, 1, 3, 2, 4}, 1},
+		{[]float64{1, 1, 1, 1, 1000}, 0},
+	} {
+		if got := spread(c.in); got != c.want {
+			t.Errorf("spread(%v) = %v, want %v", c.in, got, c.want)
+		}
+	}
+	if got := spread(nil); !math.IsNaN(got) {
+		t.Errorf("spread of nothing = %v, want NaN", got)
+	}
+}
+
 func TestFormat(t *testing.T) {
 	for _, c := range []struct {
 		unit unit

@@ -28,14 +28,15 @@ func (r row) value(column string) float64 { return median(r.samples[column]) }
 func (r row) add(column string, v float64) { r.samples[column] = append(r.samples[column], v) }
 
 // share tells how many times better mini is than a column, as the median over
-// the rounds: what slows the machine down for a while slows both.
-func (r row) share(column string) float64 {
+// the rounds: what slows the machine down for a while slows both. Half of the
+// rounds are within the spread around it, more or less.
+func (r row) share(column string) (middle, around float64) {
 	mini, other := r.samples["mini"], r.samples[column]
 	var shares []float64
 	for i := range min(len(mini), len(other)) {
 		shares = append(shares, r.unit.advantage(mini[i], other[i]))
 	}
-	return median(shares)
+	return median(shares), spread(shares)
 }
 
 // table is what bench prints.

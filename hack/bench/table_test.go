@@ -80,7 +80,7 @@ func TestNearHandComparesRoundByRound(t *testing.T) {
 		// The machine became slow after the first round.
 		"mini": {10, 5, 5}, byHandBridge: {10, 5, 5}, byHandVeth: {20, 10, 10},
 	}}
-	if got, want := r.goal.verdict(table{}, r), "no (bridge 1.00, veth 0.50)"; got != want {
+	if got, want := r.goal.verdict(table{}, r), "no (bridge 1.00 ± 0.00, veth 0.50 ± 0.00)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	delete(r.samples, byHandVeth)
