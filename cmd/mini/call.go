@@ -68,15 +68,14 @@ func (c *call) group(words []string) error {
 	return printHelp(c.out, c.path, c.cmd)
 }
 
-func (c *call) args() []string                 { return c.flags.Args().Slice() }
-func (c *call) arg(i int) string               { return c.flags.Args().Get(i) }
-func (c *call) bool(name string) bool          { return c.flags.Bool(name) }
-func (c *call) str(name string) string         { return c.flags.String(name) }
-func (c *call) list(name string) []string      { return c.flags.StringSlice(name) }
-func (c *call) isSet(name string) bool         { return c.flags.IsSet(name) }
-func (c *call) printf(f string, a ...any)      { fmt.Fprintf(c.out, f, a...) }
-func (c *call) println(a ...any)               { fmt.Fprintln(c.out, a...) }
-func (c *call) usage(f string, a ...any) error { return usageError(c.path, fmt.Errorf(f, a...)) }
+func (c *call) args() []string            { return c.flags.Args().Slice() }
+func (c *call) arg(i int) string          { return c.flags.Args().Get(i) }
+func (c *call) bool(name string) bool     { return c.flags.Bool(name) }
+func (c *call) str(name string) string    { return c.flags.String(name) }
+func (c *call) list(name string) []string { return c.flags.StringSlice(name) }
+func (c *call) isSet(name string) bool    { return c.flags.IsSet(name) }
+func (c *call) printf(f string, a ...any) { fmt.Fprintf(c.out, f, a...) }
+func (c *call) println(a ...any)          { fmt.Fprintln(c.out, a...) }
 
 // optionalInt gives nil for an int that is not set.
 func (c *call) optionalInt(name string) *int {

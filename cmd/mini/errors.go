@@ -57,23 +57,26 @@ func startCode(err error, otherwise int) int {
 	return otherwise
 }
 
-// report prints an error and gives the exit code. It is the one place where
+// report prints an error, or several that are joined, and gives the exit code. It is the one place where
 // errors become text.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	var e *exitError
-	if errors.As(err, &e) {
+	code := 0
+	for _, one := range flatten(err) {
+		var e *exitError
+		if !errors.As(one, &e) {
+			e = &exitError{code: 1, text: "Error: " + one.Error() + hint(one)}
+		}
 		if text := e.Error(); text != "" {
 			fmt.Fprintln(w, text)
 		}
-		return e.code
+		if code == 0 {
+			code = e.code
+		}
 	}
-	for _, one := range flatten(err) {
-		fmt.Fprintf(w, "Error: %s%s\n", one, hint(one))
-	}
-	return 1
+	return code
 }
 
 // flatten gives the parts of joined errors.

@@ -115,7 +115,7 @@ func findAny(list []finder, ref string) (any, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("No such object: %s", ref)
+	return nil, &exitError{code: 1, text: "Error: No such object: " + ref}
 }
 
 // isMissing tells whether there is no such object, or cannot be one.

@@ -23,19 +23,26 @@ func inspectContainer(rt *runtime.Runtime, ctr *runtime.Container) (*containerJS
 	if err != nil {
 		image = nil // of a --rootfs, or gone: the rest is worth showing
 	}
-	return containerJSONOf(ctr, eps, image), nil
+	return containerJSONOf(ctr, containerFacts{dir: ctr.Dir(), log: ctr.LogPath(), endpoints: eps, image: image}), nil
 }
 
-func containerJSONOf(ctr *runtime.Container, eps []network.Endpoint, image *rootfs.Image) *containerJSON {
-	cfg, dir := &ctr.Config, ctr.Dir()
+// containerFacts are what is known of a container besides its own records.
+type containerFacts struct {
+	dir, log  string
+	endpoints []network.Endpoint
+	image     *rootfs.Image // may be nil
+}
+
+func containerJSONOf(ctr *runtime.Container, f containerFacts) *containerJSON {
+	cfg, dir := &ctr.Config, f.dir
 	words := commandWords(cfg)
 	o := &containerJSON{
 		ID: cfg.ID, Created: cfg.Created, State: stateJSONOf(ctr.State), Image: imageID(cfg.ImageID),
 		ResolvConfPath: filepath.Join(dir, "resolv.conf"), HostnamePath: filepath.Join(dir, "hostname"),
-		HostsPath: filepath.Join(dir, "hosts"), LogPath: ctr.LogPath(), Name: "/" + cfg.Name,
+		HostsPath: filepath.Join(dir, "hosts"), LogPath: f.log, Name: "/" + cfg.Name,
 		Driver: "overlay", Platform: goruntime.GOOS, HostConfig: hostConfigOf(cfg),
-		GraphDriver: graphOf(cfg, dir, image), Mounts: mountsOf(cfg), Config: configOf(cfg, image),
-		NetworkSettings: networkSettingsOf(ctr, eps), Args: []string{},
+		GraphDriver: graphOf(cfg, dir, f.image), Mounts: mountsOf(cfg), Config: configOf(cfg, f.image),
+		NetworkSettings: networkSettingsOf(ctr, f.endpoints), Args: []string{},
 	}
 	if len(words) > 0 {
 		o.Path, o.Args = words[0], words[1:]
