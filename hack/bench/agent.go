@@ -72,8 +72,20 @@ func agentMain() error {
 	if err := server.Register(&Agent{outside: outside}); err != nil {
 		return fmt.Errorf("offering the agent: %w", err)
 	}
-	server.ServeConn(conn)
+	server.ServeConn(lastWord{conn})
 	return nil
+}
+
+// lastWord ends the agent as soon as bench is gone. The server alone would wait for
+// the command that runs.
+type lastWord struct{ net.Conn }
+
+func (c lastWord) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		os.Exit(0)
+	}
+	return n, err
 }
 
 // Ready answers when the host is complete.
