@@ -52,6 +52,7 @@ func forkAndInterpret(a *arena, args *cloneArgs, channel, parentEnd uintptr) (pi
 	// A copy of the parent's end would keep the channel open after the parent
 	// closed it, and a paused child would wait for ever.
 	unix.RawSyscall(unix.SYS_CLOSE, parentEnd, 0, 0)
+	resetSignals()
 	interpret(a, channel)
 	return 0, 0
 }
@@ -109,6 +110,8 @@ func interpret(a *arena, channel uintptr) {
 				r.kind, r.value = 'f', int64(pid)
 				quit(channel, &r)
 			}
+		case closeOthers:
+			closeAllBut(channel, &c.args)
 		case reaper:
 			pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 			if errno != 0 {
@@ -127,6 +130,50 @@ func interpret(a *arena, channel uintptr) {
 			quit(channel, &r)
 		}
 	}
+}
+
+// resetSignals gives every signal its default action. The parent may have been
+// started with some of them ignored, as nohup(1) does, and execve(2) keeps that.
+//
+//go:norace
+//go:nosplit
+func resetSignals() {
+	var action [4]uintptr // struct sigaction of the kernel; all zero is SIG_DFL
+	for sig := uintptr(1); sig <= 64; sig++ {
+		// EINVAL for SIGKILL and SIGSTOP.
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	}
+	var none uint64
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
+}
+
+// closeAllBut closes the ranges between the descriptors that are kept: those
+// in keep, ascending, with 0 as the end, and the channel.
+//
+//go:norace
+//go:nosplit
+func closeAllBut(channel uintptr, keep *[6]uintptr) {
+	from := uintptr(3)
+	k, channelDone := 0, false
+	for {
+		next := uintptr(0)
+		if k < len(keep) {
+			next = keep[k]
+		}
+		if !channelDone && (next == 0 || channel < next) {
+			next, channelDone = channel, true
+		} else if next != 0 {
+			k++
+		}
+		if next == 0 {
+			break
+		}
+		if next > from {
+			unix.RawSyscall(unix.SYS_CLOSE_RANGE, from, next-1, 0)
+		}
+		from = next + 1
+	}
+	unix.RawSyscall(unix.SYS_CLOSE_RANGE, from, uintptr(^uint32(0)), 0)
 }
 
 //go:norace

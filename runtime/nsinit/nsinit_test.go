@@ -2,8 +2,11 @@ package nsinit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"slices"
 	"strings"
 	"testing"
 
@@ -288,5 +291,49 @@ func TestReaperHandsOnSignalsAndStatus(t *testing.T) {
 	}
 	if ws := waitFor(t, c); ws.ExitStatus() != 7 {
 		t.Errorf("status %v, want exit 7", ws)
+	}
+}
+
+func TestCloseOthersKeepsWhatItShould(t *testing.T) {
+	var files []*os.File
+	for range 6 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		files = append(files, r, w)
+	}
+	kept := int(files[3].Fd())
+	got := output(t, func(p *Program) {
+		p.Call("dup to 0", nil, unix.SYS_DUP3, files[0].Fd(), 0, 0)
+		p.Call("dup to 100", nil, unix.SYS_DUP3, files[0].Fd(), 100, 0)
+		p.CloseOthers(kept, 100)
+		p.Call("keep over exec", nil, unix.SYS_FCNTL, kept, unix.F_SETFD, 0)
+		p.Exec([]string{"/bin/ls"}, []string{"ls", "/proc/self/fd"}, nil)
+	})
+	open := strings.Fields(got)
+	for _, want := range []string{"0", "1", "2", fmt.Sprint(kept), "100"} {
+		i := slices.Index(open, want)
+		if i < 0 {
+			t.Errorf("%s is closed; open: %v", want, open)
+			continue
+		}
+		open = slices.Delete(open, i, i+1)
+	}
+	if len(open) > 1 { // the directory that ls reads
+		t.Errorf("open besides: %v", open)
+	}
+}
+
+func TestIgnoredSignalsAreNotHandedDown(t *testing.T) {
+	signal.Ignore(unix.SIGHUP)
+	defer signal.Reset(unix.SIGHUP)
+	got := output(t, func(p *Program) {
+		p.Exec([]string{"/bin/grep"}, []string{"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"}, nil)
+	})
+	if got != "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -16,12 +16,13 @@ const (
 
 // kinds of calls; plain is a system call, the others are for the interpreter.
 const (
-	plain  = iota
-	pause  // tell the parent, wait for its answer
-	fork   // continue in a child of the same parent, see Program.Fork
-	reaper // continue in a child and look after it, see Program.Reaper
-	exec   // execve; returns only on failure, then the next call is tried
-	noexec // no exec succeeded: report the error that tells most
+	plain       = iota
+	pause       // tell the parent, wait for its answer
+	fork        // continue in a child of the same parent, see Program.Fork
+	reaper      // continue in a child and look after it, see Program.Reaper
+	closeOthers // close every file but the standard streams and some
+	exec        // execve; returns only on failure, then the next call is tried
+	noexec      // no exec succeeded: report the error that tells most
 	end
 )
 
@@ -101,6 +102,17 @@ func (p *Program) Pause() { p.record("pause", call{kind: pause}, nil, nil) }
 // a child of the same parent (CLONE_PARENT). It is needed after setns(2) into
 // a PID namespace, which only children enter.
 func (p *Program) Fork() { p.record("fork", call{kind: fork}, nil, nil) }
+
+// CloseOthers records that the child closes all files but 0, 1, 2, those in
+// keep, in ascending order, and its channel to the parent. It has copies of
+// all that the parent has open.
+func (p *Program) CloseOthers(keep ...int) {
+	args := make([]any, len(keep))
+	for i, fd := range keep {
+		args[i] = fd
+	}
+	p.record("close other files", call{kind: closeOthers}, nil, args)
+}
 
 // Reaper records that the child forks, and its child goes on with the program,
 // while it stays as the parent: it hands signals on, reaps orphans, and exits

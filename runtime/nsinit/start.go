@@ -178,11 +178,29 @@ func (c *Child) Wait() (unix.WaitStatus, error) {
 
 // Signal sends a signal to the process, never to another that got its pid.
 func (c *Child) Signal(sig unix.Signal) error {
-	err := unix.PidfdSendSignal(c.FD(), sig, nil, 0)
-	if err != nil {
+	conn, err := c.Pidfd.SyscallConn()
+	var sent error
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { sent = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
+	}
+	if err := errors.Join(err, sent); err != nil {
 		return fmt.Errorf("sending %s to process %d: %w", sig, c.Pid, err)
 	}
 	return nil
+}
+
+// File takes a copy of the child's descriptor number n (pidfd_getfd(2)).
+func (c *Child) File(n int) (*os.File, error) {
+	conn, err := c.Pidfd.SyscallConn()
+	fd := -1
+	var getErr error
+	if err == nil {
+		err = conn.Control(func(pidfd uintptr) { fd, getErr = unix.PidfdGetfd(int(pidfd), n, 0) })
+	}
+	if err := errors.Join(err, getErr); err != nil {
+		return nil, fmt.Errorf("taking descriptor %d of process %d: %w", n, c.Pid, err)
+	}
+	return os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d of process %d", n, c.Pid)), nil
 }
 
 // FD is the number of the pidfd, or -1 when it is closed. Unlike
