@@ -155,7 +155,16 @@ func imageText(cfg *runtime.Config) string {
 }
 
 // commandText is the whole command line, as the runtime will execute it.
-func commandText(cfg *runtime.Config) string { return strings.Join(commandWords(cfg), " ") }
+// Arguments with blanks are in quotes, as in Docker.
+func commandText(cfg *runtime.Config) string {
+	words := commandWords(cfg)
+	for i, w := range words {
+		if i > 0 && strings.Contains(w, " ") {
+			words[i] = "'" + w + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 func commandWords(cfg *runtime.Config) []string {
 	words := append(append([]string{}, cfg.Entrypoint...), cfg.Cmd...)

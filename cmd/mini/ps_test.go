@@ -91,12 +91,12 @@ func TestContainerListing(t *testing.T) {
 	}{
 		{"", false, []containerRow{row},
 			"CONTAINER ID   IMAGE     COMMAND                  CREATED             STATUS              PORTS                  NAMES\n" +
-				"0123456789ab   busybox   \"/bin/entry --with m…\"   About an hour ago   Up About a minute   0.0.0.0:8080->80/tcp   web\n"},
+				"0123456789ab   busybox   \"/bin/entry --with '…\"   About an hour ago   Up About a minute   0.0.0.0:8080->80/tcp   web\n"},
 		{"", true, []containerRow{row, row}, "0123456789ab\n0123456789ab\n"},
 		{"", true, []containerRow{full}, ctr.Config.ID + "\n"},
 		{`table {{.Names}}\t{{.Label "com.x.my-label"}}`, false, []containerRow{row}, "NAMES     my label\nweb       \n"},
 		{"{{.Command}} {{.Mounts}} {{.LocalVolumes}}", false, []containerRow{full},
-			"\"/bin/entry --with many words\" /srv/a/long/path/to/data,vol 1\n"},
+			"\"/bin/entry --with 'many words'\" /srv/a/long/path/to/data,vol 1\n"},
 		{`{{.Labels}} {{.Label "b"}} {{.Networks}} {{.Mounts}}`, false, []containerRow{row}, "a=1,b=2 2 bridge,back /srv/a/long/pa…,vol\n"},
 		{`{{upper .Names}} {{truncate .ID 4}} {{join (split .Labels ",") "|"}} {{title "x"}}{{pad "y" 1 2}}.{{println .State}}`, false,
 			[]containerRow{row}, "WEB 0123 a=1|b=2 X y  .running\n\n"},
