@@ -75,65 +75,85 @@ func (m *monitor) exec(conn *wire.Conn, cfg ExecConfig) {
 }
 
 // startExec starts a process in the container's namespaces.
-func (m *monitor) startExec(cfg ExecConfig) (*nsinit.Child, *hub, error) {
-	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.child.Pid))
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the container's root: %w", err)
-	}
-	defer root.Close()
+func (m *monitor) startExec(cfg ExecConfig) (child *nsinit.Child, h *hub, err error) {
 	pp := &processPlan{process: m.execProcess(cfg)}
-	if err := setUser(pp.process, root); err != nil {
+	if err := m.setExecUser(pp.process); err != nil {
 		return nil, nil, err
 	}
-	var h *hub
-	if cfg.Tty {
-		h, err = newTerminal(root)
-	} else {
-		h, err = newPipes(cfg.Stdin)
+	if !cfg.Tty {
+		if h, err = newPipes(cfg.Stdin); err != nil {
+			return nil, nil, err
+		}
+		pp.stdio = h.childFDs()
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	pp.stdio, pp.tty = h.childFDs(), h.tty
-	if h.tty != "" && cfg.Rows > 0 {
-		err = h.resize(cfg.Rows, cfg.Cols)
-	}
-	var child *nsinit.Child
+	program, err := nsinit.New()
 	if err == nil {
-		child, err = m.forkExec(pp)
+		defer program.Close()
+		m.recordExec(program, pp)
+		child, err = nsinit.Start(program, nsinit.Options{Cgroup: m.cgroup.dir})
+	}
+	if err == nil {
+		h, err = m.finishExec(child, program, pp, h, cfg)
 	}
 	if err != nil {
-		h.close()
+		if h != nil {
+			h.close()
+		}
 		return nil, nil, execError(pp.process, err)
 	}
 	return child, h, nil
 }
 
-// forkExec carries out the program of an exec: join the namespaces, fork into
-// the PID namespace, become the command.
-func (m *monitor) forkExec(pp *processPlan) (*nsinit.Child, error) {
-	program, err := nsinit.New()
+// setExecUser looks the user up in the files of the container's init.
+func (m *monitor) setExecUser(process *specs.Process) error {
+	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.child.Pid))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("opening the container's root: %w", err)
 	}
-	defer program.Close()
+	defer root.Close()
+	// While the init is not reaped the number is its own, now as a moment ago.
+	if err := m.child.Signal(0); err != nil {
+		return m.notRunning()
+	}
+	return setUser(process, root)
+}
+
+// recordExec records how the child gets into the container: join the
+// namespaces, then fork into the PID namespace, where the container sees it.
+func (m *monitor) recordExec(p *nsinit.Program, pp *processPlan) {
 	namespaces := unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
-	program.Call("join the container's namespaces", nil, unix.SYS_SETNS, m.child.FD(), namespaces)
-	program.Fork()
-	program.Pause()
-	if err := pp.record(program); err != nil {
-		return nil, err
+	hide(p)
+	p.Call("join the container's namespaces", nil, unix.SYS_SETNS, m.child.FD(), namespaces)
+	if pp.process.Terminal {
+		p.CloseOthers()
+	} else {
+		pp.usePipes(p)
 	}
-	child, err := nsinit.Start(program, nsinit.Options{Cgroup: m.cgroup.dir})
-	if err != nil {
-		return nil, err
+	p.Fork()
+	if pp.process.Terminal {
+		openTerminal(p)
 	}
-	if err = child.AwaitFork(); err == nil {
+	p.Pause()
+}
+
+// finishExec gives the child its terminal and limits, and lets it execute. On
+// error the child is gone.
+func (m *monitor) finishExec(child *nsinit.Child, p *nsinit.Program, pp *processPlan, h *hub, cfg ExecConfig) (*hub, error) {
+	err := child.AwaitFork()
+	if err == nil {
 		err = child.AwaitPause()
+	}
+	if err == nil && pp.process.Terminal {
+		if h, err = newTerminal(child); err == nil && cfg.Rows > 0 {
+			err = h.resize(cfg.Rows, cfg.Cols)
+		}
 	}
 	if err == nil {
 		err = m.cgroup.join(child.Pid)
+	}
+	if err == nil {
+		err = pp.record(p)
 	}
 	if err == nil {
 		err = child.Resume()
@@ -146,9 +166,8 @@ func (m *monitor) forkExec(pp *processPlan) (*nsinit.Child, error) {
 		_ = child.Signal(unix.SIGKILL) // ESRCH: gone
 		_, _ = child.Wait()
 		child.Pidfd.Close()
-		return nil, err
 	}
-	return child, nil
+	return h, err
 }
 
 // execProcess is the container's process with another command.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/minirt/mini/runtime/nsinit"
 	"github.com/minirt/mini/runtime/wire"
 )
 
@@ -19,7 +19,7 @@ type hub struct {
 	child [3]*os.File  // the process's ends; closed once it runs
 	stdin *os.File     // the monitor's end, nil without stdin
 	out   [2]*os.File  // the monitor's ends of stdout and stderr; with a tty [0] is the master
-	tty   string       // path of the terminal inside the container, "" without one
+	tty   bool         // a terminal, not pipes
 	log   [2]io.Writer // nil without a log
 
 	copying sync.WaitGroup
@@ -51,8 +51,6 @@ func newPipes(stdin bool) (*hub, error) {
 	var err error
 	if stdin {
 		h.child[0], h.stdin, err = os.Pipe()
-	} else {
-		h.child[0], err = os.Open(os.DevNull)
 	}
 	for i := range h.out {
 		if err == nil {
@@ -66,42 +64,45 @@ func newPipes(stdin bool) (*hub, error) {
 	return h, nil
 }
 
-// newTerminal makes a hub around a terminal of the container's own devpts:
-// opening the ptmx there allocates one (pts(4)). root is the container's root.
-func newTerminal(root *os.File) (*hub, error) {
-	master, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d/dev/pts/ptmx", root.Fd()), os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("opening a terminal: %w", err)
+// newTerminal makes a hub around the terminal that a child has opened, see
+// [openTerminal].
+func newTerminal(child *nsinit.Child) (*hub, error) {
+	master, err := child.File(masterFD)
+	if err == nil {
+		err = checkTerminal(master)
 	}
-	number, err := unlockTerminal(master)
 	if err != nil {
-		master.Close()
-		return nil, fmt.Errorf("unlocking the terminal: %w", err)
+		return nil, fmt.Errorf("taking the terminal: %w", err)
 	}
-	return &hub{
-		tty: "/dev/pts/" + strconv.Itoa(number), stdin: master, out: [2]*os.File{master},
-		clients: map[*client]struct{}{},
-	}, nil
+	return &hub{tty: true, stdin: master, out: [2]*os.File{master}, clients: map[*client]struct{}{}}, nil
 }
 
-// unlockTerminal lets the slave side be opened, and gives its number.
-func unlockTerminal(master *os.File) (number int, err error) {
+// checkTerminal makes sure that what the container had at /dev/pts/ptmx is a
+// terminal: the multiplexer, character device 5:2, of a devpts.
+func checkTerminal(master *os.File) error {
 	raw, err := master.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var ioctlErr error
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	var statErr error
 	err = raw.Control(func(fd uintptr) {
-		if ioctlErr = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); ioctlErr == nil {
-			number, ioctlErr = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		}
+		statErr = errors.Join(unix.Fstat(int(fd), &st), unix.Fstatfs(int(fd), &fs))
 	})
-	return number, errors.Join(err, ioctlErr)
+	if err := errors.Join(err, statErr); err != nil {
+		return err
+	}
+	if st.Rdev != unix.Mkdev(5, 2) || fs.Type != unix.DEVPTS_SUPER_MAGIC {
+		return errors.New("/dev/pts/ptmx in the container is no terminal")
+	}
+	return nil
 }
 
-// childFDs gives the numbers of the process's ends.
+// childFDs gives the numbers of the process's ends, -1 for one without.
 func (h *hub) childFDs() (fds [3]int) {
 	for i, f := range h.child {
+		fds[i] = -1
 		if f != nil {
 			fds[i] = int(f.Fd())
 		}
@@ -211,11 +212,11 @@ func (h *hub) serve(cl *client, signal func(int) error) {
 				_, _ = h.stdin.Write(f.Payload)
 			}
 		case wire.TypeStdinEOF:
-			if cl.closesStdin && h.stdin != nil && h.tty == "" {
+			if cl.closesStdin && h.stdin != nil && !h.tty {
 				h.stdin.Close()
 			}
 		case wire.TypeResize:
-			if rows, cols, err := f.Size(); err == nil && h.tty != "" {
+			if rows, cols, err := f.Size(); err == nil && h.tty {
 				_ = h.resize(rows, cols) // the process may be gone already
 			}
 		case wire.TypeSignal:

@@ -85,9 +85,22 @@ func (m *monitor) furnish() error {
 	go func() { limited <- m.limit() }()
 	err := errors.Join(m.connect(), <-limited)
 	if err != nil {
-		return err
+		return m.cause(err)
 	}
 	return m.child.AwaitPause()
+}
+
+// cause gives the init's own error when there is one: what else fails then
+// fails because the init is gone.
+func (m *monitor) cause(err error) error {
+	var ce *nsinit.CallError
+	if errors.As(err, &ce) {
+		return ce
+	}
+	if own := m.child.AwaitPause(); errors.As(own, &ce) {
+		return own
+	}
+	return err
 }
 
 // limit puts the init into its v1 cgroups, where it waits for that.
@@ -116,21 +129,23 @@ func (m *monitor) execute(program *nsinit.Program) error {
 		return err
 	}
 	pp := &processPlan{
-		process: m.spec.Process, makeCwd: true, readonlyRoot: m.spec.Root.Readonly, reaper: m.c.Config.Init,
+		process: m.spec.Process, init: true, readonlyRoot: m.spec.Root.Readonly, reaper: m.c.Config.Init,
 	}
 	if m.hub == nil {
-		if m.hub, err = newTerminal(root); err != nil {
+		if m.hub, err = newTerminal(m.child); err != nil {
 			return err
 		}
+	} else {
+		pp.stdio = m.hub.childFDs()
+		pp.usePipes(program)
 	}
-	pp.stdio, pp.tty, pp.console = m.hub.childFDs(), m.hub.tty, m.hub.tty != ""
 	if err := m.openLog(); err != nil {
 		return err
 	}
 	if m.req.Attach != nil {
 		m.hub.attach(m.starter)
 	}
-	if m.hub.tty != "" && m.req.Rows > 0 {
+	if m.hub.tty && m.req.Rows > 0 {
 		if err := m.hub.resize(m.req.Rows, m.req.Cols); err != nil {
 			return fmt.Errorf("setting the terminal's size: %w", err)
 		}

@@ -18,26 +18,47 @@ import (
 // the init and the processes of exec alike.
 type processPlan struct {
 	process *specs.Process
-	stdio   [3]int // descriptors of the monitor; ignored with a tty
-	tty     string // path of the terminal inside the container, or ""
-	console bool   // the terminal is also /dev/console
-	makeCwd bool   // make the working directory, as Docker does at a start
+	stdio   [3]int // descriptors of the monitor, -1 for nothing; not with a terminal
+	init    bool   // it is the init, not an exec
 	// readonlyRoot makes / read-only, after everything was mounted.
 	readonlyRoot bool
 	// reaper keeps a small init as parent of the command (--init).
 	reaper bool
 }
 
+// masterFD is where the child keeps the master of its terminal until the
+// monitor has taken a copy. It is above what a monitor has open then.
+const masterFD = 200
+
+// openTerminal allocates a terminal in the container's own devpts, before a
+// pause at which [takeTerminal] gets the master. The child opens it, not the
+// monitor: what stands at that path is the image's to say.
+func openTerminal(p *nsinit.Program) {
+	how := openHow(unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0,
+		unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	p.CallTo(regTTY, "open /dev/pts/ptmx", nil, unix.SYS_OPENAT2, atFDCWD, "/dev/pts/ptmx", how, len(how))
+	p.Call("keep the terminal", nil, unix.SYS_DUP3, regTTY, masterFD, unix.O_CLOEXEC)
+}
+
+// hide makes the child's files in /proc the host root's. Until execve it is a
+// copy of the monitor, and processes of the container can see it (CVE-2016-9962).
+func hide(p *nsinit.Program) {
+	p.Call("hide from the container", nil, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
 // record adds the calls that turn the child into the user's program.
 func (pp *processPlan) record(p *nsinit.Program) error {
 	p.Call("start a new session", nil, unix.SYS_SETSID)
-	pp.openStdio(p)
-	if pp.makeCwd {
-		makePlace(p, pp.process.Cwd, true)
+	if pp.process.Terminal {
+		pp.useTerminal(p)
+		p.CloseOthers()
+	}
+	if pp.init {
+		makePlace(p, pp.process.Cwd, true) // as Docker does
 		p.Call("close the working directory", nil, unix.SYS_CLOSE, regPlace)
 	}
 	if pp.readonlyRoot {
-		mount(p, "make / read-only", "", "/", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+		setReadonly(p, "/")
 	}
 	for _, l := range pp.process.Rlimits {
 		if err := setRlimit(p, l); err != nil {
@@ -51,10 +72,13 @@ func (pp *processPlan) record(p *nsinit.Program) error {
 	if err := pp.dropPrivileges(p); err != nil {
 		return err
 	}
-	// After the change of user: the directory must be one the user may enter.
-	p.Call("chdir to "+pp.process.Cwd, nil, unix.SYS_CHDIR, pp.process.Cwd)
-	const closeRangeCloexec = 1 << 2
-	p.Call("close all other files on exec", nil, unix.SYS_CLOSE_RANGE, 3, uint64(^uint32(0)), closeRangeCloexec)
+	if pp.init {
+		dieWithMonitor(p) // a change of user forgets it
+	}
+	// After the change of user: it must be a directory that the user may enter,
+	// and no way out of the root (CVE-2024-21626).
+	openPlaceAs(p, "chdir to "+pp.process.Cwd, path.Clean("/"+pp.process.Cwd), unix.O_PATH|unix.O_DIRECTORY)
+	p.Call("chdir to "+pp.process.Cwd, nil, unix.SYS_FCHDIR, regPlace)
 	if pp.reaper {
 		p.Reaper()
 	}
@@ -62,27 +86,47 @@ func (pp *processPlan) record(p *nsinit.Program) error {
 	return p.Err()
 }
 
-func (pp *processPlan) openStdio(p *nsinit.Program) {
-	uid := pp.process.User.UID
-	if pp.tty == "" {
-		for i, fd := range pp.stdio {
-			p.Call(fmt.Sprintf("open standard stream %d", i), nil, unix.SYS_DUP3, fd, i, 0)
-			// The user may open /dev/stdout anew, which asks for rights to the pipe.
-			p.Call(fmt.Sprintf("give standard stream %d to the user", i),
-				nsinit.Tolerate{unix.EINVAL, unix.EROFS, unix.EPERM}, unix.SYS_FCHOWN, i, int(uid), -1)
+func dieWithMonitor(p *nsinit.Program) {
+	p.Call("ask to die with the monitor", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL), 0, 0, 0)
+}
+
+// usePipes makes the monitor's pipes the standard streams, and closes all
+// else. It comes before record, for a process without a terminal.
+func (pp *processPlan) usePipes(p *nsinit.Program) {
+	uid := int(pp.process.User.UID)
+	for i, fd := range pp.stdio {
+		if fd < 0 {
+			// The container's own /dev/null: the host's would be the user's to change.
+			openPlace(p, "/dev/null", unix.O_RDWR|unix.O_NONBLOCK)
+			p.Call("open standard stream from /dev/null", nil, unix.SYS_DUP3, regPlace, i, 0)
+			continue
 		}
-		return
+		p.Call(fmt.Sprintf("open standard stream %d", i), nil, unix.SYS_DUP3, fd, i, 0)
+		// The user may open /dev/stdout anew, which asks for rights to the pipe.
+		p.Call(fmt.Sprintf("give standard stream %d to the user", i), nil, unix.SYS_FCHOWN, i, uid, -1)
 	}
-	p.CallTo(regTTY, "open the terminal "+pp.tty, nil, unix.SYS_OPENAT, atFDCWD, pp.tty, unix.O_RDWR|unix.O_NOCTTY, 0)
+	p.CloseOthers()
+}
+
+// useTerminal makes the slave of the terminal the standard streams. It is
+// opened through the master, so no path is trusted.
+func (pp *processPlan) useTerminal(p *nsinit.Program) {
+	p.Call("unlock the terminal", nil, unix.SYS_IOCTL, masterFD, unix.TIOCSPTLCK, make([]byte, 4))
+	p.CallTo(regTTY, "open the terminal", nil, unix.SYS_IOCTL, masterFD, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY)
 	for i := range pp.stdio {
 		p.Call(fmt.Sprintf("open standard stream %d", i), nil, unix.SYS_DUP3, regTTY, i, 0)
 	}
 	p.Call("make the terminal the controlling one", nil, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
-	p.Call("give the terminal to the user", nsinit.Tolerate{unix.EPERM}, unix.SYS_FCHOWN, 0, int(uid), -1)
-	if pp.console {
-		p.Call("make file /dev/console", exists, unix.SYS_MKNOD, "/dev/console", unix.S_IFREG|0o600, 0)
-		mount(p, "bind the terminal on /dev/console", pp.tty, "/dev/console", "", unix.MS_BIND, "")
+	p.Call("give the terminal to the user", nil, unix.SYS_FCHOWN, 0, int(pp.process.User.UID), -1)
+	if !pp.init {
+		return
 	}
+	openPlaceFile(p, "/dev", "console")
+	openPlace(p, "/dev/console", unix.O_PATH)
+	p.CallTo(regMount, "clone the terminal's mount", nil, unix.SYS_OPEN_TREE, 0, "",
+		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	p.Call("bind the terminal on /dev/console", nil, unix.SYS_MOVE_MOUNT, regMount, "", regPlace, "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // dropPrivileges records the change to the user and capabilities of the spec.
@@ -104,8 +148,7 @@ func (pp *processPlan) dropPrivileges(p *nsinit.Program) error {
 	bounding := caps.SetOf(have.Bounding)
 	for c := range last + 1 {
 		if !bounding.Has(c) {
-			// EPERM: the monitor lacks CAP_SETPCAP, or EINVAL: the kernel lacks c.
-			p.Call(fmt.Sprintf("drop capability %d from the bounding set", c), nsinit.Tolerate{unix.EINVAL},
+			p.Call(fmt.Sprintf("drop capability %d from the bounding set", c), nil,
 				unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		}
 	}
@@ -118,7 +161,8 @@ func (pp *processPlan) dropPrivileges(p *nsinit.Program) error {
 	p.Call(fmt.Sprintf("set gid %d", u.GID), nil, unix.SYS_SETRESGID, int(u.GID), int(u.GID), int(u.GID))
 	p.Call(fmt.Sprintf("set uid %d", u.UID), nil, unix.SYS_SETRESUID, int(u.UID), int(u.UID), int(u.UID))
 	if u.UID != 0 {
-		return nil // setresuid(2) to another user took them all away
+		// setresuid(2) took all away but what was inheritable.
+		have = &specs.LinuxCapabilities{}
 	}
 	return setCapabilities(p, have)
 }

@@ -51,7 +51,8 @@ var exists = nsinit.Tolerate{unix.EEXIST}
 // firstHalf records what the init does while its network is being built: make
 // the container's root out of nothing and move into it.
 func (ip *initPlan) firstHalf(p *nsinit.Program) {
-	p.Call("ask to die with the monitor", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL), 0, 0, 0)
+	hide(p)
+	dieWithMonitor(p)
 	p.Call("clear the umask", nil, unix.SYS_UMASK, 0)
 	if ip.netns >= 0 {
 		p.Call("join the network namespace", nil, unix.SYS_SETNS, ip.netns, unix.CLONE_NEWNET)
@@ -74,6 +75,9 @@ func (ip *initPlan) firstHalf(p *nsinit.Program) {
 	}
 	for _, path := range ip.spec.Linux.MaskedPaths {
 		mask(p, path)
+	}
+	if ip.spec.Process.Terminal {
+		openTerminal(p)
 	}
 	p.Pause()
 }
@@ -106,17 +110,14 @@ func (ip *initPlan) mount(p *nsinit.Program, i int, m specs.Mount) {
 	case m.Type == "bind":
 		ip.attach(p, m.Destination, ip.binds[i])
 		return
-	case m.Type == "tmpfs" && !strings.HasPrefix(m.Destination, "/dev"):
-		mountNew(p, name, m, opt)
+	case m.Type == "proc" || m.Type == "sysfs":
+		mountNew(p, name, m, opt, placeNoLink)
+		return
+	case m.Type == "tmpfs" && !below(m.Destination, "/dev"):
+		mountNew(p, name, m, opt, func(p *nsinit.Program, target string) { makePlace(p, target, true) })
 		return
 	case m.Type == "cgroup":
 		m.Type, m.Source = "cgroup2", "cgroup"
-	case m.Type == "proc" || m.Type == "sysfs":
-		// An image could make /proc a link to a place of its choice.
-		p.Call("make directory "+m.Destination, exists, unix.SYS_MKDIR, m.Destination, 0o555)
-		p.CallTo(regPlace, "check that "+m.Destination+" is a directory and no link", nil, unix.SYS_OPENAT,
-			atFDCWD, m.Destination, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		p.Call("close "+m.Destination, nil, unix.SYS_CLOSE, regPlace)
 	default:
 		p.Call("make directory "+m.Destination, exists, unix.SYS_MKDIR, m.Destination, 0o755)
 	}
@@ -124,6 +125,18 @@ func (ip *initPlan) mount(p *nsinit.Program, i int, m specs.Mount) {
 	if m.Destination == "/dev" {
 		populateDev(p)
 	}
+}
+
+// below tells whether a clean path is dir or inside it.
+func below(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+// placeNoLink opens a mount point that must be a directory and no link. An
+// image, or another container on the same root, could otherwise lead /proc
+// somewhere else, and what should be masked there stays bare (CVE-2019-19921).
+func placeNoLink(p *nsinit.Program, target string) {
+	p.Call("make directory "+target, exists, unix.SYS_MKDIR, target, 0o555)
+	p.CallTo(regPlace, "open "+target+", which must be a directory and no link", nil, unix.SYS_OPENAT,
+		atFDCWD, target, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 // devNodes are the device nodes every container has, by runtime-spec's
@@ -159,8 +172,13 @@ func openHow(flags, mode, resolve uint64) []byte {
 // (/proc/PID/fd/N) are refused: an image could use one to lead a mount, or the
 // directory made for it, to a file that the monitor has open on the host.
 func openPlace(p *nsinit.Program, file string, flags uint64) {
+	openPlaceAs(p, "open "+file+" in the container", file, flags)
+}
+
+// openPlaceAs is openPlace with a name of its own for errors.
+func openPlaceAs(p *nsinit.Program, name, file string, flags uint64) {
 	how := openHow(flags|unix.O_CLOEXEC, 0, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
-	p.CallTo(regPlace, "open "+file+" in the container", nil, unix.SYS_OPENAT2, atFDCWD, file, how, len(how))
+	p.CallTo(regPlace, name, nil, unix.SYS_OPENAT2, atFDCWD, file, how, len(how))
 }
 
 // makePlace records the making of a mount point, directory by directory, and
@@ -179,6 +197,12 @@ func makePlace(p *nsinit.Program, target string, dir bool) {
 		p.Call("make directory "+path.Join(at, part), exists, unix.SYS_MKDIRAT, regPlace, part, 0o755)
 		p.Call("close "+at, nil, unix.SYS_CLOSE, regPlace)
 		at = path.Join(at, part)
+	}
+	if !dir {
+		// On the file itself, and not on what it may be a link to: images have
+		// /etc/resolv.conf as a link to a place that only a booted system has.
+		openPlace(p, target, unix.O_PATH|unix.O_NOFOLLOW)
+		return
 	}
 	openPlace(p, target, unix.O_PATH)
 }
@@ -205,8 +229,9 @@ const (
 	fsconfigCreate    = 6
 )
 
-// mountNew records a mount by descriptors, for a target that the user chose.
-func mountNew(p *nsinit.Program, name string, m specs.Mount, opt mountOptions) {
+// mountNew records a mount by descriptors, for a target that may be hostile.
+// place opens the mount point as regPlace.
+func mountNew(p *nsinit.Program, name string, m specs.Mount, opt mountOptions, place func(*nsinit.Program, string)) {
 	p.CallTo(regMount, name+": fsopen", nil, unix.SYS_FSOPEN, m.Type, unix.FSOPEN_CLOEXEC)
 	p.Call(name+": source", nil, unix.SYS_FSCONFIG, regMount, fsconfigSetString, "source", m.Source, 0)
 	for _, o := range strings.Split(opt.data, ",") {
@@ -218,17 +243,23 @@ func mountNew(p *nsinit.Program, name string, m specs.Mount, opt mountOptions) {
 	}
 	p.Call(name+": create", nil, unix.SYS_FSCONFIG, regMount, fsconfigCreate, nil, nil, 0)
 	p.CallTo(regMount, name+": fsmount", nil, unix.SYS_FSMOUNT, regMount, unix.FSMOUNT_CLOEXEC, opt.attrs())
-	makePlace(p, m.Destination, true)
+	place(p, m.Destination)
 	p.Call(name, nil, unix.SYS_MOVE_MOUNT, regMount, "", regPlace, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	p.Call("close "+m.Destination, nil, unix.SYS_CLOSE, regPlace)
 }
 
 // makeReadonly binds a path on itself, which makes it a mount of its own that
-// can be remounted read-only.
+// can be made read-only.
 func makeReadonly(p *nsinit.Program, path string) {
 	mount(p, "bind "+path+" on itself", path, path, "", unix.MS_BIND|unix.MS_REC, "", unix.ENOENT)
-	mount(p, "make "+path+" read-only", "", path, "",
-		unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, "", unix.ENOENT)
+	setReadonly(p, path, unix.ENOENT)
+}
+
+// setReadonly makes the mount at path read-only and leaves its other options.
+func setReadonly(p *nsinit.Program, path string, tolerate ...unix.Errno) {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&attr)), int(unsafe.Sizeof(attr)))
+	p.Call("make "+path+" read-only", tolerate, unix.SYS_MOUNT_SETATTR, atFDCWD, path, 0, raw, len(raw))
 }
 
 // mask hides a path: a file behind /dev/null, a directory behind an empty
