@@ -14,7 +14,8 @@ type chainState struct {
 	// Stage is "" when no chain of ours should exist, baseStarting while they
 	// are made, baseUp when they are there.
 	Stage string `json:"stage"`
-	// MadeUser: the administrator's chain was missing, so we made it.
+	// MadeUser: the administrator's chain was missing, so we made it. It stays
+	// on record as long as the chain stays, which is while it has rules.
 	MadeUser bool `json:"made_user_chain,omitempty"`
 	// Chains and Rules are exactly those that were made.
 	Chains []firewall.Chain `json:"chains,omitempty"`
@@ -95,8 +96,9 @@ func (m *Manager) startChains() (chainState, error) {
 	if err != nil {
 		return s, err
 	}
+	made := s.MadeUser || !user
 	s = m.baseState(prefix)
-	s.MadeUser = !user
+	s.MadeUser = made
 	if err := replaceJSON(m.chainPath(), s); err != nil {
 		return s, fmt.Errorf("recording the chain prefix: %w", err)
 	}
@@ -125,6 +127,11 @@ func (m *Manager) setStage(stage string) error {
 		return nil
 	}
 	s.Stage = stage
+	if stage == "" && s.MadeUser {
+		if s.MadeUser, err = m.fw.HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain}); err != nil {
+			return err
+		}
+	}
 	return replaceJSON(m.chainPath(), s)
 }
 

@@ -62,6 +62,13 @@ func TestUserChain(t *testing.T) {
 	if strings.Contains(rules, "DOCKER-FORWARD") {
 		t.Errorf("left behind:\n%s", rules)
 	}
+	// Mini made the chain: without rules it goes when a network goes again.
+	w.sh("iptables-nft -F DOCKER-USER; iptables-nft -F DOCKER-CT")
+	w.must(w.m.Up(context.Background(), def, nil))
+	w.must(w.m.Down(context.Background(), def, nil))
+	if rules := w.sh("iptables-nft -S"); strings.Contains(rules, "DOCKER") {
+		t.Errorf("left behind:\n%s", rules)
+	}
 }
 
 // TestTwoRoots: two minis on one host do not know each other.
