@@ -70,11 +70,16 @@ func designed() []host.Option {
 	return []host.Option{
 		host.Allow(host.SecSysctl, `^net/ipv4/ip_forward = `, forward),
 		host.Allow(host.SecSysctl, `^net/ipv4/conf/[^/]+/forwarding = `, forward),
+		host.Allow(host.SecSysctl, `^net/ipv4/conf/all/accept_redirects = `, "the kernel changes it along with ip_forward"),
 		host.Allow(host.SecCgroups, `/mini$`, "the parent of all containers' cgroups stays, empty: removing it would race with a start"),
 		host.Allow(host.SecRoot, `/root/(images|layers|blobs|rootfs)/`, "images stay until mini rmi"),
 		host.Allow(host.SecState, `\.(lock|db|bitmap)$`, "locks and tables are made once and stay, empty"),
+		host.Allow(host.SecState, `/state/firewall\.json$`, "the chain prefix, once chosen, stays"),
+		host.Allow(host.SecState, `/state/networks/[0-9a-f]{64}/(addresses|lock)$`, "the default network's next address is remembered"),
 		host.Allow(host.SecState, `/$`, "directories of the state stay, empty"),
 		host.Allow(host.SecRoot, `\.(lock|db)$`, "locks and tables are made once and stay, empty"),
 		host.Allow(host.SecRoot, `/root/[^/]+/$`, "the top directories stay"),
+		host.Allow(host.SecRoot, `/root/networks/(bridge|host|none|\.lock)\.json$`, "the predefined networks keep the ids they got"),
+		host.Allow(host.SecRoot, `/root/volumes/\.tmp/$`, "the place where volumes are made stays, empty"),
 	}
 }

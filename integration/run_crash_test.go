@@ -1,0 +1,342 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/minirt/mini/integration/host"
+)
+
+// calm is a host whose default network is up and that has no container, with
+// the picture of it.
+type calm struct {
+	*host.Host
+	t      testing.TB
+	before host.Snapshot
+}
+
+func newCalm(t testing.TB) calm {
+	t.Helper()
+	h := busyboxHost(t)
+	h.MustRun("network", "create", "--subnet", "10.77.0.0/30", "tiny") // one address for containers
+	h.MustRun("run", "--rm", "-p", "8080:80", "--net", "tiny", "busybox", "true")
+	h.MustRun("run", "--rm", "-p", "8080:80", "busybox", "true")
+	h.MustRun("network", "ls") // makes the definitions of the predefined networks
+	c := calm{Host: h, t: t}
+	// A veth pair that was let go is gone a little later.
+	host.Eventually(t, patience, func() (err error) {
+		if c.before, err = h.Snapshot(); err == nil {
+			err = noVeth(c.before)
+		}
+		return err
+	})
+	return c
+}
+
+func noVeth(s host.Snapshot) error {
+	for _, line := range s[host.SecLinks] {
+		if strings.HasPrefix(line, "veth") {
+			return fmt.Errorf("a link is left: %s", line)
+		}
+	}
+	return nil
+}
+
+// check runs one command, any, and then expects the host as it was, but for
+// containers that lived through it, which can be removed.
+func (c calm) check(what string, command ...string) {
+	c.t.Helper()
+	if r := c.Run(command...); r.Code != 0 {
+		c.t.Fatalf("%s: the next command: %v", what, r)
+	}
+	err := host.Poll(patience, func() error {
+		ids := c.Run("ps", "-aq", "--no-trunc")
+		if ids.Code != 0 {
+			return fmt.Errorf("listing containers: %v", ids)
+		}
+		if ids.Out() == "" {
+			return nil
+		}
+		// One that is just being made or removed cannot be removed yet.
+		rm := c.Run(append([]string{"rm", "-f", "-v"}, strings.Fields(ids.Stdout)...)...)
+		if rm.Code != 0 {
+			c.t.Logf("%s: removing: %v", what, rm)
+		}
+		return fmt.Errorf("containers are left: %v", rm)
+	})
+	if err == nil {
+		err = c.compare()
+	}
+	if err != nil {
+		c.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// compare waits for the host to look as it did.
+func (c calm) compare() error {
+	return host.Poll(patience, func() error {
+		now, err := c.Snapshot()
+		if err != nil {
+			return err
+		}
+		// A bridge's own IPv6 addresses become routes at times of their own choice.
+		diff := slices.DeleteFunc(c.before.Diff(now), func(ch host.Change) bool {
+			return ch.Section == host.SecRoutes && strings.Contains(ch.Line, " fe80::")
+		})
+		if len(diff) > 0 {
+			return fmt.Errorf("differences (- before, + after):\n%s", diff)
+		}
+		return nil
+	})
+}
+
+// works proves that the one address, the port and the name are free.
+func (c calm) works() {
+	c.t.Helper()
+	wantOut(c.t, c.Run("run", "--rm", "--name", "box", "--net", "tiny", "-p", "8080:80", "busybox", "hostname", "-i"), "10.77.0.2")
+}
+
+func kill(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("killing process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// TestMonitorKilledWhileRunning: the container dies with its monitor, and
+// whichever command comes next gives back what it held.
+func TestMonitorKilledWhileRunning(t *testing.T) {
+	t.Parallel()
+	c := newCalm(t)
+	for _, next := range []string{
+		"ps -a", "ps", "images", "network ls", "network inspect tiny", "inspect box", "logs box", "port box", "wait box", "stop box", "info",
+		"run --rm --name other --net tiny -p 8080:80 busybox true", "start box", "restart -t 0 box", "rm -f box",
+	} {
+		c.MustRun("run", "-d", "--name", "box", "--net", "tiny", "-p", "8080:80", "-p", "5300:53/udp", "-m", "64m", "busybox", "sh", "-c", "echo up; exec sleep 1000")
+		pid, monitor := initPid(t, c.Host, "box"), monitorPid(t, c.Host, "box")
+		if err := kill(monitor); err != nil {
+			t.Fatal(err)
+		}
+		host.Eventually(t, patience, func() error {
+			return errors.Join(ended(pid), ended(monitor))
+		})
+		if r := c.Run(strings.Fields(next)...); r.Code != 0 {
+			t.Fatalf("after the monitor died: %v", r)
+		}
+		if verb, _, _ := strings.Cut(next, " "); verb != "start" && verb != "restart" {
+			if err := released(c.Host); err != nil {
+				t.Errorf("after mini %s: %v", next, err)
+			}
+			if verb != "rm" {
+				wantOut(t, c.Run("ps", "-a", "--filter", "name=^box$", "--format", "{{slice .Status 0 12}}"), "Exited (137)")
+			}
+			c.works2()
+		}
+		c.check("mini "+next, "ps", "-a")
+	}
+	c.works()
+}
+
+// works2 is works beside a container named c.
+func (c calm) works2() {
+	c.t.Helper()
+	wantOut(c.t, c.Run("run", "--rm", "--net", "tiny", "-p", "8080:80", "busybox", "hostname", "-i"), "10.77.0.2")
+}
+
+// released looks for what a dead container held.
+func released(h *host.Host) error {
+	return host.Poll(2*time.Second, func() error {
+		s, err := h.Snapshot()
+		if err != nil {
+			return err
+		}
+		if err := noVeth(s); err != nil {
+			return err
+		}
+		for _, line := range append(s[host.SecRules], s[host.SecNFT]...) {
+			if strings.Contains(line, "8080") || strings.Contains(line, "5300") {
+				return fmt.Errorf("a rule is left: %s", line)
+			}
+		}
+		for _, line := range s[host.SecCgroups] {
+			if regexp.MustCompile(`/mini/[0-9a-f]{64}`).MatchString(line) {
+				return fmt.Errorf("a cgroup is left: %s", line)
+			}
+		}
+		for _, p := range s[host.SecProcesses] {
+			return fmt.Errorf("a process is left: %s", p)
+		}
+		return nil
+	})
+}
+
+// ended returns nil when all of a process's threads are gone, and with them
+// the files they had open. A zombie may be left, for whoever has to reap it.
+func ended(pid int) error {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil // it is gone
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil || len(threads) <= 1 && strings.Contains(string(stat), ") Z ") {
+		return nil
+	}
+	return fmt.Errorf("process %d lives on: %s", pid, stat)
+}
+
+func TestMonitorKilledOfARemovedContainer(t *testing.T) {
+	t.Parallel()
+	c := newCalm(t)
+	c.MustRun("run", "-d", "--rm", "--name", "box", "--net", "tiny", "-p", "8080:80", "-v", "/anon", "busybox", "sleep", "1000")
+	if err := kill(monitorPid(t, c.Host, "box")); err != nil {
+		t.Fatal(err)
+	}
+	host.Eventually(t, patience, func() error {
+		if r := c.Run("ps", "-a", "-q"); r.Out() != "" || r.Code != 0 {
+			return fmt.Errorf("%v", r)
+		}
+		return nil
+	})
+	if err := c.compare(); err != nil {
+		t.Error(err)
+	}
+	if left := dirNames(t, c.Root+"/volumes"); len(left) > 0 {
+		t.Errorf("anonymous volumes are left: %q", left)
+	}
+	c.works()
+}
+
+// TestInitKilledFromOutside: somebody kills the container's process itself.
+func TestInitKilledFromOutside(t *testing.T) {
+	t.Parallel()
+	c := newCalm(t)
+	c.MustRun("run", "-d", "--name", "box", "--net", "tiny", "-p", "8080:80", "busybox", "sleep", "1000")
+	if err := kill(initPid(t, c.Host, "box")); err != nil {
+		t.Fatal(err)
+	}
+	wantOut(t, c.Run("wait", "box"), "137")
+	c.MustRun("rm", "box")
+	if err := c.compare(); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	crashRounds = 32
+	crashStep   = 500 * time.Microsecond // so that the last one is well past a start
+)
+
+// TestCommandKilledAtAnyMoment kills run at growing delays. Either there is a
+// container that lives, or there is nothing.
+func TestCommandKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	c := newCalm(t)
+	for _, flags := range [][]string{{"-d"}, {"--rm"}} {
+		for i := range crashRounds {
+			delay := time.Duration(i) * crashStep
+			args := append(append([]string{"run"}, flags...), "--name", "box", "--net", "tiny", "-p", "8080:80", "-v", "/anon", "busybox", "sleep", "1000")
+			p := c.Start(c.Mini(args...))
+			time.Sleep(delay) // the moment to be killed at
+			if err := kill(p.Pid()); err != nil {
+				t.Fatal(err)
+			}
+			p.Wait(patience)
+			c.check(fmt.Sprintf("run %s killed after %v", flags[0], delay), "ps", "-a")
+		}
+	}
+	c.works()
+}
+
+// TestMonitorKilledAtAnyMoment kills the monitor at growing delays after it
+// came to life.
+func TestMonitorKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	c := newCalm(t)
+	for _, flags := range [][]string{{"-d"}, {"-d", "--rm"}} {
+		for i := range crashRounds {
+			delay := time.Duration(i) * crashStep
+			args := append(append([]string{"run"}, flags...), "--name", "box", "--net", "tiny", "-p", "8080:80", "busybox", "sleep", "1000")
+			p := c.Start(c.Mini(args...))
+			monitor, err := childOf(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(delay) // the moment to be killed at
+			if err := kill(monitor); err != nil {
+				t.Fatal(err)
+			}
+			r := p.Wait(patience)
+			if r.Err != nil || r.Code != 0 && r.Code != 125 {
+				t.Fatalf("run whose monitor was killed after %v: %v", delay, r)
+			}
+			c.check(fmt.Sprintf("monitor killed after %v", delay), "ps", "-a")
+		}
+	}
+	c.works()
+}
+
+// childOf waits for a process to have a child.
+func childOf(p *host.Process) (int, error) {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Pid()))
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if f := strings.Fields(string(text)); err == nil && len(f) > 0 {
+				return strconv.Atoi(f[0])
+			}
+		}
+		if r := p.Wait(0); r.Err == nil {
+			return 0, fmt.Errorf("it ended: %v", r)
+		}
+	}
+	return 0, errors.New("it has no child")
+}
+
+// TestKilledAtAnyCall kills whichever of mini's processes makes a certain
+// system call for the nth time, with strace.
+func TestKilledAtAnyCall(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("strace"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIPPED, NOT TESTED:", err)
+	}
+	c := newCalm(t)
+	for _, calls := range []string{
+		"symlinkat", "renameat,renameat2,rename", "mkdirat", "unlinkat", "clone3,clone,vfork", "bind,listen", "sendto,sendmsg", "mount,move_mount",
+		"pivot_root", "execve", "fcntl", "ftruncate,mmap", "wait4,waitid", "setns", "pwrite64",
+	} {
+		fired := 0
+		for n := 1; n <= 12; n++ {
+			cmd := c.Mini("run", "--rm", "--name", "box", "--net", "tiny", "-p", "8080:80", "busybox", "true")
+			inject := fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n)
+			cmd.Args = append([]string{"strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=" + calls, "-e", inject, "--"}, cmd.Args...)
+			cmd.Timeout = 20 * time.Second
+			r := c.Do(cmd)
+			if r.Err != nil {
+				t.Fatalf("%s: %v", inject, r)
+			}
+			c.check(inject, "ps", "-a")
+			if r.Code == 0 {
+				break // none of the processes came that far
+			}
+			fired++
+		}
+		t.Logf("%s: killed at %d moments", calls, fired)
+	}
+	c.works()
+}
