@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/runtime"
 )
@@ -103,9 +107,30 @@ func (c *call) bare() (*runtime.Runtime, error) {
 	if c.rt != nil {
 		return c.rt, nil
 	}
-	var err error
-	c.rt, err = runtime.Open(c.options())
+	opt := c.options()
+	err := checkRights(opt.Root)
+	if err == nil {
+		c.rt, err = runtime.Open(opt)
+	}
 	return c.rt, err
+}
+
+// checkRights refuses who is not root at once, and not with whatever fails
+// first. Somebody with a --root of their own may look around there.
+func checkRights(root string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	for dir := root; ; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK)
+		if errors.Is(err, unix.ENOENT) && dir != filepath.Dir(dir) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("using %s: %w", dir, fs.ErrPermission)
+		}
+		return nil
+	}
 }
 
 // open opens the runtime and releases what dead monitors held. That it could
