@@ -214,12 +214,13 @@ func (cg *cgroup) remove() error {
 	if cg.dir != nil {
 		cg.dir.Close()
 	}
+	var err error
 	if cg.limits != nil {
-		if err := cg.limits.Destroy(); err != nil {
-			return fmt.Errorf("removing the container's cgroups: %w", err)
+		if err = cg.limits.Destroy(); err != nil {
+			err = fmt.Errorf("removing the container's cgroups: %w", err)
 		}
 	}
-	return removeCgroup(cg.path)
+	return errors.Join(err, removeCgroup(cg.path))
 }
 
 // removeCgroup removes a container's cgroup from every hierarchy, and the

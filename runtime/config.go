@@ -100,6 +100,7 @@ type State struct {
 	Status     Status    `json:"status"`
 	Pid        int       `json:"pid,omitempty"`         // of the init, in the host's PID namespace
 	StartTicks uint64    `json:"start_ticks,omitempty"` // field 22 of /proc/PID/stat: tells a reused pid
+	Boot       string    `json:"boot,omitempty"`        // id of the boot that Pid and StartTicks belong to
 	MonitorPid int       `json:"monitor_pid,omitempty"`
 	ExitCode   int       `json:"exit_code"`
 	Error      string    `json:"error,omitempty"` // why the last start failed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -20,8 +19,7 @@ func (c *Container) ConnectNetwork(ctx context.Context, n *network.Network, a Ne
 		return err
 	}
 	if c.State.Status != Running {
-		c.Config.Networks = append(c.Config.Networks, a)
-		return c.saveConfig()
+		return c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) })
 	}
 	return c.askReply(opConnect, a)
 }
@@ -48,15 +46,18 @@ func (c *Container) on(name string) int {
 	return slices.IndexFunc(c.Config.Networks, func(a NetworkAttachment) bool { return a.Network == name })
 }
 
+// leave takes a network off the list.
+func (cfg *Config) leave(name string) {
+	cfg.Networks = slices.DeleteFunc(cfg.Networks, func(a NetworkAttachment) bool { return a.Network == name })
+}
+
 // DisconnectNetwork takes a container off a network.
 func (c *Container) DisconnectNetwork(ctx context.Context, n *network.Network) error {
-	i := c.on(n.Name)
-	if i < 0 {
+	if c.on(n.Name) < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to network %s", c.Config.ID, n.Name)
 	}
 	if c.State.Status != Running {
-		c.Config.Networks = slices.Delete(c.Config.Networks, i, i+1)
-		return c.saveConfig()
+		return c.change(func(cfg *Config) { cfg.leave(n.Name) })
 	}
 	return c.askReply(opDisconnect, NetworkAttachment{Network: n.Name})
 }
@@ -77,9 +78,6 @@ func (m *monitor) connectNetwork(a NetworkAttachment) error {
 	if m.ended {
 		return m.notRunning()
 	}
-	if err := m.c.reloadConfig(); err != nil {
-		return err
-	}
 	n, err := m.r.Networks.Find(a.Network)
 	if err != nil {
 		return err
@@ -88,22 +86,19 @@ func (m *monitor) connectNetwork(a NetworkAttachment) error {
 		return err
 	}
 	// The record first: a Reap looks for endpoints on the networks it names.
-	m.c.Config.Networks = append(m.c.Config.Networks, a)
-	if err := m.c.saveConfig(); err != nil {
+	if err := m.c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) }); err != nil {
 		return err
 	}
-	err = m.plugIn(n, a)
-	if err != nil {
-		m.c.Config.Networks = m.c.Config.Networks[:len(m.c.Config.Networks)-1]
-		return errors.Join(err, m.c.saveConfig())
+	if err = m.plugIn(n, a); err != nil {
+		return errors.Join(err, m.c.change(func(cfg *Config) { cfg.leave(n.Name) }))
 	}
 	return m.writeEtc()
 }
 
 func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) error {
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	ns, err := m.netns()
 	if err != nil {
-		return fmt.Errorf("opening the container's network namespace: %w", err)
+		return err
 	}
 	defer ns.Close()
 	spec := attachmentSpec(&m.c.Config, a, m.freeInterface())
@@ -138,9 +133,6 @@ func (m *monitor) disconnectNetwork(name string) error {
 	if m.ended || i < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to network %s", m.c.Config.ID, name)
 	}
-	if err := m.c.reloadConfig(); err != nil {
-		return err
-	}
 	ep := m.endpoints[i]
 	ctx := context.Background()
 	if err := m.r.Networks.DisconnectPlan(ep).RunAll(ctx, nil); err != nil {
@@ -150,10 +142,7 @@ func (m *monitor) disconnectNetwork(name string) error {
 		return err
 	}
 	m.endpoints = slices.Delete(m.endpoints, i, i+1)
-	if on := m.c.on(name); on >= 0 {
-		m.c.Config.Networks = slices.Delete(m.c.Config.Networks, on, on+1)
-	}
-	return errors.Join(m.c.saveConfig(), m.writeEtc())
+	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.writeEtc())
 }
 
 // Preview gives a shell script that builds by hand the network that a

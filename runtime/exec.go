@@ -54,22 +54,26 @@ func (m *monitor) exec(conn *wire.Conn, cfg ExecConfig) {
 		conn.Close()
 		return
 	}
-	cl := newClient(conn, Attach{Stdin: cfg.Stdin, Stdout: true, Stderr: true})
-	cl.closesStdin = true
-	if !cfg.Detach {
-		h.attach(cl)
-	}
 	_ = conn.SendJSON(wire.TypeStarted, wire.Started{Pid: child.Pid}) // a client that is gone is no reason to stop
+	if cfg.Detach {
+		conn.Close()
+	} else {
+		cl := newClient(conn, Attach{Stdin: cfg.Stdin, Stdout: true, Stderr: true})
+		cl.ownsStdin = cfg.Stdin
+		h.attach(cl)
+		go h.serve(cl, func(number int) error { return child.Signal(unix.Signal(number)) })
+	}
 	h.run()
-	go h.serve(cl, func(number int) error { return child.Signal(unix.Signal(number)) })
 	status, err := child.Wait()
 	code := exitCode(status)
 	if err != nil {
 		code = exitNeverWaited
 	}
-	h.drain()
-	_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: code})
-	conn.Close()
+	drained := h.drain()
+	h.end(wire.Exit{Code: code})()
+	if !drained {
+		h.copying.Wait() // what it left in the background writes to nobody
+	}
 	h.close()
 	child.Pidfd.Close()
 }

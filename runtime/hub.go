@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,24 +29,8 @@ type hub struct {
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
+	ended   bool
 }
-
-// client is one attached connection.
-type client struct {
-	conn           *wire.Conn
-	stdin          bool // may type
-	stdout, stderr bool // wants to see
-	closesStdin    bool // its end of input is the process's
-	gone           chan struct{}
-	once           sync.Once
-}
-
-func newClient(conn *wire.Conn, a Attach) *client {
-	return &client{conn: conn, stdin: a.Stdin, stdout: a.Stdout, stderr: a.Stderr, gone: make(chan struct{})}
-}
-
-// leave marks the client as gone.
-func (cl *client) leave() { cl.once.Do(func() { close(cl.gone) }) }
 
 // newPipes makes a hub whose process reads and writes pipes.
 func newPipes(stdin bool) (*hub, error) {
@@ -146,55 +133,40 @@ func (h *hub) copyOut(stream int, from *os.File) {
 	}
 }
 
-// deliver writes to the log, then to every client that wants the stream. A
-// client that is slow slows the container down, as in Docker; one that is gone
-// is forgotten.
+// deliver writes to the log and queues for every client that wants the stream.
 func (h *hub) deliver(stream int, b []byte) {
 	if h.log[stream] != nil {
 		// A full disk must not stop the container.
 		_, _ = h.log[stream].Write(b)
 	}
-	h.mu.Lock()
-	var wants []*client
-	for cl := range h.clients {
-		if stream == 0 && cl.stdout || stream == 1 && cl.stderr {
-			wants = append(wants, cl)
-		}
-	}
-	h.mu.Unlock()
 	kind := wire.TypeStdout
 	if stream == 1 {
 		kind = wire.TypeStderr
 	}
-	for _, cl := range wants {
-		if err := cl.conn.Send(kind, b); err != nil {
-			h.detach(cl)
+	for _, cl := range h.attached() {
+		if stream == 0 && cl.stdout || stream == 1 && cl.stderr {
+			cl.push(kind, b)
 		}
 	}
 }
 
-func (h *hub) attach(cl *client) {
+// attach adds a client, unless the process has ended.
+func (h *hub) attach(cl *client) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.ended {
+		return false
+	}
 	h.clients[cl] = struct{}{}
-}
-
-func (h *hub) detach(cl *client) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.clients, cl)
-	cl.leave()
+	go cl.send()
+	return true
 }
 
 // attached gives the clients of this moment.
 func (h *hub) attached() []*client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []*client
-	for cl := range h.clients {
-		all = append(all, cl)
-	}
-	return all
+	return slices.Collect(maps.Keys(h.clients))
 }
 
 // serve handles what a client sends until it leaves.
@@ -212,9 +184,7 @@ func (h *hub) serve(cl *client, signal func(int) error) {
 				_, _ = h.stdin.Write(f.Payload)
 			}
 		case wire.TypeStdinEOF:
-			if cl.closesStdin && h.stdin != nil && !h.tty {
-				h.stdin.Close()
-			}
+			h.endInput(cl)
 		case wire.TypeResize:
 			if rows, cols, err := f.Size(); err == nil && h.tty {
 				_ = h.resize(rows, cols) // the process may be gone already
@@ -224,6 +194,24 @@ func (h *hub) serve(cl *client, signal func(int) error) {
 				_ = signal(n) // likewise
 			}
 		}
+	}
+}
+
+// detach forgets a client that has gone. If the process read from it, that was
+// the end of its input.
+func (h *hub) detach(cl *client) {
+	h.mu.Lock()
+	delete(h.clients, cl)
+	h.mu.Unlock()
+	cl.leave()
+	h.endInput(cl)
+}
+
+// endInput closes the process's standard input on behalf of the client that
+// owns it. A terminal has no end of input of this kind.
+func (h *hub) endInput(cl *client) {
+	if cl.ownsStdin && h.stdin != nil && !h.tty {
+		h.stdin.Close()
 	}
 }
 
@@ -239,8 +227,42 @@ func (h *hub) resize(rows, cols uint16) error {
 	return errors.Join(err, ioctlErr)
 }
 
-// drain waits until all output was delivered.
-func (h *hub) drain() { h.copying.Wait() }
+// drainTime is how long output is waited for after a process has ended: what
+// is in its pipes is read at once, but another process may hold them open.
+const drainTime = time.Second
+
+// drain waits until the output is read, for a process that has ended. False
+// says that somebody else may still write.
+func (h *hub) drain() bool {
+	for _, cl := range h.attached() {
+		cl.hurry()
+	}
+	read := make(chan struct{})
+	go func() { h.copying.Wait(); close(read) }()
+	select {
+	case <-read:
+		return true
+	case <-time.After(drainTime):
+		return false
+	}
+}
+
+// end sends the last frame to every client and takes no more. The returned
+// function waits until they have got it, or are gone.
+func (h *hub) end(exit wire.Exit) (wait func()) {
+	h.mu.Lock()
+	h.ended = true
+	clients := slices.Collect(maps.Keys(h.clients))
+	h.mu.Unlock()
+	for _, cl := range clients {
+		cl.finish(exit)
+	}
+	return func() {
+		for _, cl := range clients {
+			<-cl.done
+		}
+	}
+}
 
 // close frees all descriptors.
 func (h *hub) close() {

@@ -34,8 +34,8 @@ type lifeNote struct {
 // a command that just ends, holds one for some milliseconds.
 const lifePatience = 2 * time.Second
 
-// takeLife takes the container's lock, and writes note into the file. When
-// another owner keeps the lock the error is errAlive. Whoever knows that a
+// takeLife takes the container's lock, and writes note into the file, unless it
+// is empty: then what a former owner wrote stays. When another owner keeps the lock the error is errAlive. Whoever knows that a
 // monitor is the owner should not ask: it would wait in vain.
 func (r *Runtime) takeLife(id string, note lifeNote) (*life, error) {
 	dir := r.lifeDir(id)
@@ -46,6 +46,9 @@ func (r *Runtime) takeLife(id string, note lifeNote) (*life, error) {
 		l, err := lockLife(filepath.Join(dir, lifeLockName), os.O_CREATE)
 		switch {
 		case err == nil:
+			if note.Name == "" {
+				return l, nil
+			}
 			if err := l.write(note); err != nil {
 				l.close()
 				return nil, err
@@ -118,11 +121,19 @@ func (l *life) note() (note lifeNote, err error) {
 
 func (l *life) close() { l.file.Close() }
 
-// end removes the container's state directory and then drops the lock: nobody
-// can hold a lock on a file that is gone.
+// end removes the container's state directory and drops the lock. The lock file
+// goes last but for the directory: nobody can hold a lock on a file that is
+// gone, and a new owner may make both again at any moment after that.
 func (l *life) end(r *Runtime, id string) error {
 	defer l.close()
-	if err := os.RemoveAll(r.lifeDir(id)); err != nil {
+	dir := r.lifeDir(id)
+	for _, name := range []string{socketName, lifeLockName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing the state of container %s: %w", short(id), err)
+		}
+	}
+	err := unix.Rmdir(dir)
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTEMPTY) {
 		return fmt.Errorf("removing the state directory of container %s: %w", short(id), err)
 	}
 	return nil

@@ -71,8 +71,8 @@ func (c *Container) Stop(ctx context.Context, opt StopOptions) error {
 		}
 	}
 	_, err = c.askExit(ctx, opStop, req)
-	if errors.Is(err, ErrConflict) {
-		return nil // it ended since we looked
+	if errors.Is(err, errEnded) {
+		return c.reload()
 	}
 	return err
 }
@@ -96,7 +96,7 @@ func (c *Container) Restart(ctx context.Context, opt StopOptions) error {
 func (c *Container) Wait(ctx context.Context) (int, error) {
 	if c.State.Status == Running {
 		code, err := c.askExit(ctx, opWait, nil)
-		if err == nil || !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, errEnded) {
 			return code, err
 		}
 		if err := c.reload(); err != nil {
@@ -119,8 +119,7 @@ func (r *Runtime) Rename(c *Container, name string) error {
 		return err
 	}
 	old := c.Config.Name
-	c.Config.Name = name
-	if err := c.saveConfig(); err != nil {
+	if err := c.change(func(cfg *Config) { cfg.Name = name }); err != nil {
 		return errors.Join(err, r.dropName(name, c.Config.ID))
 	}
 	return errors.Join(r.renameEndpoints(c), r.dropName(old, c.Config.ID))

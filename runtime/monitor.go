@@ -44,6 +44,7 @@ type startRequest struct {
 type monitor struct {
 	r        *Runtime
 	c        *Container
+	before   State // of the container, before this start
 	spec     *specs.Spec
 	life     *life
 	req      startRequest
@@ -55,13 +56,14 @@ type monitor struct {
 	logs     *logs.Writer
 	listener *wire.Listener
 
-	mu        sync.Mutex // guards what follows
-	endpoints []*network.Endpoint
-	waiters   []*wire.Conn // told of the exit
-	removal   *RemoveOptions
-	ended     bool
+	execs sync.WaitGroup
 
-	done chan struct{} // closed when the teardown is over
+	mu        sync.Mutex // guards what follows, and c
+	endpoints []*network.Endpoint
+	waiters   map[*wire.Conn]struct{} // to be told of the end
+	removal   *RemoveOptions
+	ended     bool // the init has ended: no more execs, clients, connections
+	told      bool // the waiters were told
 }
 
 // MonitorMain is the main function of a monitor process. It returns the
@@ -80,12 +82,12 @@ func MonitorMain() int {
 }
 
 // newMonitor takes over what the starting command handed down.
-func newMonitor() (*monitor, error) {
+func newMonitor() (m *monitor, err error) {
 	conn, err := connOf(os.NewFile(monitorControlFD, "control"))
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{done: make(chan struct{}), life: &life{file: os.NewFile(monitorLifeFD, "lock")}}
+	m = &monitor{life: &life{file: os.NewFile(monitorLifeFD, "lock")}}
 	unix.CloseOnExec(monitorLifeFD)
 	var request wire.Request
 	frame, err := conn.Recv()
@@ -98,10 +100,15 @@ func newMonitor() (*monitor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the start request: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: ExitMini, Error: err.Error()})
+		}
+	}()
 	m.starter = newClient(conn, Attach{})
 	if a := m.req.Attach; a != nil {
 		m.starter = newClient(conn, *a)
-		m.starter.closesStdin = true
+		m.starter.ownsStdin = a.Stdin
 	}
 	m.req.Options.Notice = func(text string) { _ = conn.Send(wire.TypeExplain, []byte("note: "+text+"\n")) }
 	if m.r, err = Open(m.req.Options); err != nil {
@@ -121,9 +128,6 @@ func (m *monitor) run() {
 		return
 	}
 	go m.accept()
-	if m.req.Attach != nil {
-		go m.hub.serve(m.starter, m.signal)
-	}
 	status, err := m.child.Wait()
 	code := exitCode(status)
 	if err != nil {
@@ -139,14 +143,19 @@ func (m *monitor) failed(err error) {
 	if errors.As(err, &se) {
 		code = se.Code
 	}
-	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Created, 0, 0
-	m.c.State.ExitCode, m.c.State.Error = code, err.Error()
+	m.c.State = State{Status: Created, ExitCode: code, Error: err.Error(), FinishedAt: m.before.FinishedAt}
+	if m.before.Status == Exited {
+		m.c.State.Status, m.c.State.StartedAt = Exited, m.before.StartedAt
+	}
 	if m.child != nil {
 		// ESRCH: it ended by itself, telling why.
 		_ = m.signal(int(unix.SIGKILL))
 		_, _ = m.child.Wait()
 	}
 	teardown := m.release()
+	if m.listener != nil {
+		m.listener.Close()
+	}
 	if m.c.Config.AutoRemove {
 		teardown = errors.Join(teardown, m.r.discard(m.c, true))
 	} else {
@@ -160,59 +169,61 @@ func (m *monitor) failed(err error) {
 	_ = m.starter.conn.SendJSON(wire.TypeExit, wire.Exit{Code: code, Error: text})
 }
 
-// finish tears down after the init ended, and tells everybody.
+// finish tears down after the init ended, and tells everybody. The order is
+// for those who look on meanwhile: nobody may join any more, then the exit code
+// is on record, then ports and addresses are free, then the lock is, and only
+// then is the end announced. Clients that are slow to read come last.
 func (m *monitor) finish(code int) {
-	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Exited, 0, 0
-	m.c.State.ExitCode, m.c.State.FinishedAt = code, time.Now().UTC()
-	m.c.State.OOMKilled = m.cgroup.oomKilled()
-	err := m.release()
-	if err != nil {
-		m.c.State.Error = "tearing down: " + err.Error()
-	}
 	m.mu.Lock()
 	m.ended = true
 	removal := m.removal
+	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Exited, 0, 0
+	m.c.State.ExitCode, m.c.State.FinishedAt = code, time.Now().UTC()
+	m.c.State.OOMKilled = m.cgroup.oomKilled()
 	m.mu.Unlock()
-	if removal != nil {
-		m.dropClients() // who removes a container does not wait for its readers
+	remove := removal != nil || m.c.Config.AutoRemove
+	var errs []error
+	if !remove {
+		errs = append(errs, m.c.saveState())
 	}
+	errs = append(errs, m.release())
 	m.hub.drain()
-	if m.logs != nil {
-		m.logs.Close()
+	errs = append(errs, m.logs.Close())
+	if remove {
+		errs = append(errs, m.c.reloadConfig()) // it may have another name by now
+		errs = append(errs, m.r.discard(m.c, m.c.Config.AutoRemove || removal.Volumes))
+	} else if err := errors.Join(errs...); err != nil {
+		m.c.State.Error = "tearing down: " + err.Error()
+		errs = append(errs, m.c.saveState())
 	}
-	var removeErr error
-	if m.c.Config.AutoRemove || removal != nil {
-		volumes := m.c.Config.AutoRemove || removal.Volumes
-		removeErr = m.r.discard(m.c, volumes)
-	} else {
-		removeErr = m.c.saveState()
-	}
-	removeErr = errors.Join(removeErr, m.life.end(m.r, m.c.Config.ID))
-	m.tellExit(code, removeErr)
-	m.hub.close()
-	close(m.done)
+	errs = append(errs, m.life.end(m.r, m.c.Config.ID))
+	m.tell(code, errors.Join(errs...))
 }
 
-// tellExit sends the last frame to whoever waits for it.
-func (m *monitor) tellExit(code int, err error) {
+// tell announces the container's end.
+func (m *monitor) tell(code int, err error) {
 	exit := wire.Exit{Code: code}
 	if err != nil {
 		exit.Error = err.Error()
 	}
-	for _, cl := range m.hub.attached() {
-		_ = cl.conn.SendJSON(wire.TypeExit, exit)
-	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, conn := range m.waiters {
+	m.told = true
+	for conn := range m.waiters {
+		_ = conn.SetWriteDeadline(time.Now().Add(drainTime)) // gone or stuck: its loss
 		_ = conn.SendJSON(wire.TypeExit, exit)
 	}
-}
-
-func (m *monitor) dropClients() {
-	for _, cl := range m.hub.attached() {
-		cl.conn.Close()
+	m.mu.Unlock()
+	m.listener.Close()
+	wait := m.hub.end(exit)
+	if m.removal != nil {
+		// Who removes a container does not wait for its readers.
+		for _, cl := range m.hub.attached() {
+			cl.leave()
+			cl.conn.Close()
+		}
 	}
+	wait()
+	m.execs.Wait()
 }
 
 // release gives back everything outside the container's directory. It works
@@ -220,8 +231,7 @@ func (m *monitor) dropClients() {
 func (m *monitor) release() error {
 	var errs []error
 	if m.child != nil {
-		m.child.Abandon()
-		m.child.Pidfd.Close()
+		m.child.Abandon() // its pidfd stays: an exec may be about to use it
 	}
 	m.mu.Lock()
 	endpoints := m.endpoints
@@ -232,9 +242,6 @@ func (m *monitor) release() error {
 	}
 	if m.cgroup != nil {
 		errs = append(errs, m.cgroup.remove())
-	}
-	if m.listener != nil {
-		m.listener.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,12 +35,19 @@ type stopRequest struct {
 	Timeout int `json:"timeout"` // seconds; negative: for ever
 }
 
+// acceptPause keeps a listener that fails from using a processor up.
+const acceptPause = 100 * time.Millisecond
+
 // accept serves connections until the listener is closed.
 func (m *monitor) accept() {
 	for {
 		conn, err := m.listener.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil {
+			time.Sleep(acceptPause) // no descriptors left, say: others will end
+			continue
 		}
 		go m.handle(conn)
 	}
@@ -67,7 +76,7 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 	case opAttach:
 		return decodeAnd(req, func(a Attach) error { return m.attach(conn, a) })
 	case opExec:
-		return decodeAnd(req, func(e ExecConfig) error { m.exec(conn, e); return nil })
+		return decodeAnd(req, func(e ExecConfig) error { return m.admitExec(conn, e) })
 	case opSignal:
 		return decodeAnd(req, func(s signalRequest) error {
 			if err := m.signal(s.Signal); err != nil {
@@ -76,10 +85,10 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 			return reply(conn)
 		})
 	case opWait:
-		return m.await(conn)
+		return m.register(conn)
 	case opStop:
 		return decodeAnd(req, func(s stopRequest) error {
-			if err := m.await(conn); err != nil {
+			if err := m.register(conn); err != nil {
 				return err
 			}
 			return m.stop(s)
@@ -117,21 +126,39 @@ func replyTo(conn *wire.Conn, err error) error {
 }
 
 func (m *monitor) attach(conn *wire.Conn, a Attach) error {
-	cl := newClient(conn, a)
-	cl.closesStdin = true
-	m.mu.Lock()
-	ended := m.ended
-	if !ended {
-		m.hub.attach(cl)
-	}
-	m.mu.Unlock()
-	if ended {
+	if m.over() {
 		return m.notRunning()
 	}
+	// The answer comes before the first output.
 	if err := conn.SendJSON(wire.TypeReply, wire.Reply{}); err != nil {
 		return err
 	}
+	cl := newClient(conn, a)
+	if !m.hub.attach(cl) {
+		conn.Close()
+		return nil
+	}
 	m.hub.serve(cl, m.signal)
+	return nil
+}
+
+func (m *monitor) over() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended
+}
+
+// admitExec runs a command unless the container ends.
+func (m *monitor) admitExec(conn *wire.Conn, cfg ExecConfig) error {
+	m.mu.Lock()
+	if m.ended {
+		m.mu.Unlock()
+		return m.notRunning()
+	}
+	m.execs.Add(1)
+	m.mu.Unlock()
+	defer m.execs.Done()
+	m.exec(conn, cfg)
 	return nil
 }
 
@@ -139,22 +166,30 @@ func (m *monitor) notRunning() error {
 	return errorf(ErrConflict, "container %s is not running", m.c.Config.ID)
 }
 
-// await has conn told of the container's end.
-func (m *monitor) await(conn *wire.Conn) error {
+// register has conn told of the container's end, unless it leaves before.
+func (m *monitor) register(conn *wire.Conn) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended {
+	if m.told {
 		return m.notRunning()
 	}
-	m.waiters = append(m.waiters, conn)
+	if m.waiters == nil {
+		m.waiters = map[*wire.Conn]struct{}{}
+	}
+	m.waiters[conn] = struct{}{}
+	go func() {
+		_, _ = conn.Recv() // it says nothing more: this returns when it leaves
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.waiters, conn)
+		conn.Close()
+	}()
 	return nil
 }
 
 // stop asks the init to end, and kills it when it does not in time.
 func (m *monitor) stop(s stopRequest) error {
-	if err := m.signal(s.Signal); err != nil {
-		return err
-	}
+	_ = m.signal(s.Signal) // ESRCH: it has ended, and conn will be told
 	if s.Timeout >= 0 {
 		time.AfterFunc(time.Duration(s.Timeout)*time.Second, func() {
 			_ = m.signal(int(unix.SIGKILL)) // ESRCH: it ended by itself
@@ -164,11 +199,16 @@ func (m *monitor) stop(s stopRequest) error {
 }
 
 func (m *monitor) remove(conn *wire.Conn, o RemoveOptions) error {
-	if err := m.await(conn); err != nil {
+	if err := m.register(conn); err != nil {
 		return err
 	}
 	m.mu.Lock()
+	ended := m.ended
 	m.removal = &o
 	m.mu.Unlock()
-	return m.signal(int(unix.SIGKILL))
+	if ended {
+		return m.notRunning() // too late to change how it ends
+	}
+	_ = m.signal(int(unix.SIGKILL)) // ESRCH: it has ended, and conn will be told
+	return nil
 }

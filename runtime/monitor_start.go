@@ -30,6 +30,7 @@ func (m *monitor) start() error {
 		m.c = &Container{r: m.r, Config: Config{ID: m.req.ID}}
 		return err
 	}
+	m.before = m.c.State
 	m.spec = BuildSpec(&m.c.Config, m.c.Dir())
 	if m.listener, err = wire.Listen(m.r.lifeDir(m.c.Config.ID), socketName); err != nil {
 		return err
@@ -69,9 +70,6 @@ func (m *monitor) launch() error {
 	if m.child, err = nsinit.Start(program, nsinit.Options{Namespaces: cloneFlags(m.spec), Cgroup: m.cgroup.dir}); err != nil {
 		return err
 	}
-	if err := m.recordStart(); err != nil {
-		return err
-	}
 	if err := m.furnish(); err != nil {
 		return err
 	}
@@ -83,7 +81,7 @@ func (m *monitor) launch() error {
 func (m *monitor) furnish() error {
 	limited := make(chan error, 1)
 	go func() { limited <- m.limit() }()
-	err := errors.Join(m.connect(), <-limited)
+	err := errors.Join(m.recordStart(), m.connect(), <-limited)
 	if err != nil {
 		return m.cause(err)
 	}
@@ -142,9 +140,6 @@ func (m *monitor) execute(program *nsinit.Program) error {
 	if err := m.openLog(); err != nil {
 		return err
 	}
-	if m.req.Attach != nil {
-		m.hub.attach(m.starter)
-	}
 	if m.hub.tty && m.req.Rows > 0 {
 		if err := m.hub.resize(m.req.Rows, m.req.Cols); err != nil {
 			return fmt.Errorf("setting the terminal's size: %w", err)
@@ -159,8 +154,21 @@ func (m *monitor) execute(program *nsinit.Program) error {
 	if err := m.child.AwaitExec(); err != nil {
 		return execError(m.spec.Process, err)
 	}
+	m.announce()
+	return nil
+}
+
+// announce tells the starting command that the container runs, and begins to
+// copy its output. That the command is gone by now changes nothing.
+func (m *monitor) announce() {
+	_ = m.starter.conn.SendJSON(wire.TypeStarted, wire.Started{Pid: m.child.Pid})
+	if m.req.Attach == nil {
+		m.starter.conn.Close()
+	} else {
+		m.hub.attach(m.starter)
+		go m.hub.serve(m.starter, m.signal)
+	}
 	m.hub.run()
-	return m.starter.conn.SendJSON(wire.TypeStarted, wire.Started{Pid: m.child.Pid})
 }
 
 func (m *monitor) openLog() error {
@@ -216,11 +224,25 @@ func (m *monitor) recordStart() error {
 	if err != nil {
 		return err
 	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
 	m.c.State = State{
-		Status: Running, Pid: m.child.Pid, StartTicks: ticks, MonitorPid: os.Getpid(),
+		Status: Running, Pid: m.child.Pid, StartTicks: ticks, Boot: boot, MonitorPid: os.Getpid(),
 		StartedAt: time.Now().UTC(),
 	}
 	return m.c.saveState()
+}
+
+// bootID tells this boot of the host from others (random(4)): start times
+// begin anew with each.
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("reading the boot id: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 // startTicks is when a process started, in clock ticks since boot: field 22 of
@@ -278,9 +300,9 @@ func (m *monitor) connect() error {
 	if !hasNamespace(m.spec, specs.NetworkNamespace) {
 		return nil
 	}
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	ns, err := m.netns()
 	if err != nil {
-		return fmt.Errorf("opening the container's network namespace: %w", err)
+		return err
 	}
 	defer ns.Close()
 	ctx := context.Background()
@@ -293,6 +315,20 @@ func (m *monitor) connect() error {
 		}
 	}
 	return nil
+}
+
+// netns opens the container's network namespace. While the init is not reaped
+// its number belongs to nobody else.
+func (m *monitor) netns() (*os.File, error) {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("opening the container's network namespace: %w", err)
+	}
+	if err := m.child.Signal(0); err != nil {
+		ns.Close()
+		return nil, m.notRunning()
+	}
+	return ns, nil
 }
 
 func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File) error {

@@ -31,7 +31,7 @@ func (r *Runtime) reap(ctx context.Context, limit int) error {
 	if err != nil {
 		return err
 	}
-	if ids == nil {
+	if _, err := os.Stat(r.sweptPath()); errors.Is(err, os.ErrNotExist) {
 		return r.afterBoot(ctx)
 	}
 	if limit >= 0 && len(ids) > limit {
@@ -48,7 +48,9 @@ func (r *Runtime) reap(ctx context.Context, limit int) error {
 		switch {
 		case errors.Is(err, errAlive):
 		case errors.Is(err, os.ErrNotExist):
-			// Its owner is making or removing it just now.
+			// Its owner is making it just now, or was killed before or after
+			// it had a lock: then the directory is empty.
+			_ = unix.Rmdir(r.lifeDir(id))
 		case err != nil:
 			errs = append(errs, err)
 		default:
@@ -65,11 +67,12 @@ func (r *Runtime) afterBoot(ctx context.Context) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	if err := os.MkdirAll(r.livesDir(), 0o700); err != nil {
-		return fmt.Errorf("making the state directory: %w", err)
-	}
 	var errs []error
 	for _, id := range ids {
+		if alive, err := r.alive(id); alive || err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		l, err := r.takeLife(id, lifeNote{})
 		if errors.Is(err, errAlive) {
 			continue
@@ -79,8 +82,17 @@ func (r *Runtime) afterBoot(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.sweptPath(), nil, 0o600); err != nil {
+		return fmt.Errorf("marking the state directory: %w", err)
+	}
+	return nil
 }
+
+// sweptPath is a file that says that afterBoot was done since the boot.
+func (r *Runtime) sweptPath() string { return filepath.Join(r.opt.State, "swept") }
 
 // bury tidies up after the dead owner of a container. The caller holds the lock.
 func (r *Runtime) bury(ctx context.Context, id string, l *life) error {
@@ -123,7 +135,7 @@ func (r *Runtime) buryStarted(ctx context.Context, c *Container) error {
 		return err
 	}
 	if c.State.Status == Running {
-		if err := killInit(c.State.Pid, c.State.StartTicks); err != nil {
+		if err := killInit(&c.State); err != nil {
 			return err
 		}
 	}
@@ -146,11 +158,16 @@ func (r *Runtime) buryStarted(ctx context.Context, c *Container) error {
 	return errors.Join(errs...)
 }
 
-// killInit ends the init of a dead monitor, if it is still there: normally it
-// died with the monitor. The start time tells it from another process that got
-// the same pid.
-func killInit(pid int, ticks uint64) error {
-	if pid <= 0 {
+// killInit ends the init of a dead monitor, if it is still there: one whose
+// program changed its user did not die with the monitor. The boot and the start
+// time tell it from another process that got the same pid.
+func killInit(s *State) error {
+	pid := s.Pid
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if pid <= 0 || boot != s.Boot {
 		return nil
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -161,7 +178,7 @@ func killInit(pid int, ticks uint64) error {
 		return fmt.Errorf("opening process %d: %w", pid, err)
 	}
 	defer unix.Close(fd)
-	if now, err := startTicks(pid); err != nil || now != ticks {
+	if now, err := startTicks(pid); err != nil || now != s.StartTicks {
 		return nil // gone, or somebody else
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {

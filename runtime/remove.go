@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/rootfs"
 	"github.com/minirt/mini/runtime/wire"
@@ -24,10 +28,9 @@ func (c *Container) Remove(ctx context.Context, opt RemoveOptions) error {
 			return errorf(ErrConflict, "cannot remove container %q: container is running: stop the container before removing or force remove", "/"+c.Config.Name)
 		}
 		_, err := c.askExit(ctx, opRemove, opt)
-		if err == nil || !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, errEnded) {
 			return err
 		}
-		// It ended since we looked.
 	}
 	l, err := c.r.takeLife(c.Config.ID, c.note())
 	if errors.Is(err, errAlive) {
@@ -44,6 +47,10 @@ func (c *Container) Remove(ctx context.Context, opt RemoveOptions) error {
 
 // discard deletes a container's files. The caller holds its lock.
 func (r *Runtime) discard(c *Container, volumes bool) error {
+	var now Config
+	if readJSON(filepath.Join(r.containerDir(c.Config.ID), configFile), &now) == nil {
+		c.Config.Name = now.Name // it may have been renamed since c was read
+	}
 	var errs []error
 	if volumes {
 		errs = append(errs, r.dropVolumes(c))
@@ -118,21 +125,58 @@ func (r *Runtime) erase(c *Container) error {
 	return nil
 }
 
-// askExit sends a request that is answered by the container's end.
+// errEnded says that the container ended while it was asked something, and its
+// records say how.
+var errEnded = errors.New("the container has ended")
+
+// askExit sends a request that is answered by the container's end. The error
+// is errEnded when that came first.
 func (c *Container) askExit(ctx context.Context, op string, body any) (code int, err error) {
 	conn, err := c.ask(op, body)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		code, err = recvExit(ctx, conn)
 	}
+	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrConflict) && !isHangup(err) {
+		return code, err
+	}
+	return 0, c.awaitLast(ctx)
+}
+
+// isHangup tells whether err says that the other end is gone.
+func isHangup(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}
+
+// awaitLast waits until a monitor that talks to nobody any more has given up
+// the container: from then on the records are final.
+func (c *Container) awaitLast(ctx context.Context) error {
+	for {
+		alive, err := c.r.alive(c.Config.ID)
+		if err != nil {
+			return err
+		}
+		if !alive {
+			return errEnded
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func recvExit(ctx context.Context, conn *wire.Conn) (code int, err error) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	f, err := conn.Recv()
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		return 0, fmt.Errorf("the monitor of container %s ended without an answer: %w", c.Config.Name, err)
+		return 0, err
 	}
 	switch f.Type {
 	case wire.TypeExit:

@@ -153,9 +153,7 @@ func TestLifeIsHeldOnce(t *testing.T) {
 
 func TestNamesBelongToOne(t *testing.T) {
 	r := testRuntime(t)
-	if err := r.claimName("web", testID); err != nil {
-		t.Fatal(err)
-	}
+	container(t, r, testID, Config{Name: "web"})
 	err := r.claimName("web", "other")
 	if !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), testID) {
 		t.Errorf("a second claim: %v", err)
@@ -171,6 +169,29 @@ func TestNamesBelongToOne(t *testing.T) {
 	}
 	if _, err := r.resolve("web"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after dropping: %v", err)
+	}
+}
+
+func TestNameOfADeadHolderIsTakenOver(t *testing.T) {
+	r := testRuntime(t)
+	other := "f" + testID[1:]
+	// Killed after claiming, before there was a record.
+	if err := r.claimName("web", other); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := r.takeLife(other, lifeNote{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.claimName("web", testID); !errors.Is(err, ErrExists) {
+		t.Errorf("taken from a living holder: %v", err)
+	}
+	owner.close()
+	if err := r.claimName("web", testID); err != nil {
+		t.Errorf("not taken over from a dead one: %v", err)
+	}
+	if id, err := r.resolve("web"); err != nil || id != testID {
+		t.Errorf("holder %q, %v", id, err)
 	}
 }
 
@@ -295,8 +316,17 @@ func TestKillInitSparesAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A wrong start time names another process, which had this pid before.
-	if err := killInit(os.Getpid(), ticks+1); err != nil {
-		t.Error(err)
+	// A wrong start time, or boot, names another process that had this pid.
+	boot, err := bootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []State{
+		{Pid: os.Getpid(), StartTicks: ticks + 1, Boot: boot},
+		{Pid: os.Getpid(), StartTicks: ticks, Boot: "another"},
+	} {
+		if err := killInit(&s); err != nil {
+			t.Error(err)
+		}
 	}
 }

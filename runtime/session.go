@@ -37,6 +37,7 @@ type StartOptions struct {
 type Session struct {
 	conn *wire.Conn
 	note func(string)
+	init *Container // whose init it is a client of; nil for an exec
 }
 
 // Streams are a client's ends of the process's standard streams; each may be nil.
@@ -81,7 +82,13 @@ func (c *Container) start(ctx context.Context, l *life, opt StartOptions) (*Sess
 		conn.Close()
 		return nil, err
 	}
-	return awaitStarted(ctx, conn, opt.Note)
+	s, err := awaitStarted(ctx, conn, opt.Note)
+	if err != nil {
+		return nil, err
+	}
+	c.State.Status = Running
+	s.init = c
+	return s, nil
 }
 
 // spawnMonitor executes this very binary as a monitor, in a session of its
@@ -216,7 +223,7 @@ func (c *Container) Attach(ctx context.Context, a Attach) (*Session, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &Session{conn: conn}, nil
+	return &Session{conn: conn, init: c}, nil
 }
 
 // awaitReply reads the answer to a request.
@@ -302,8 +309,14 @@ func (s *Session) copyIn(in io.Reader) {
 // Resize tells the process's terminal its size in characters.
 func (s *Session) Resize(rows, cols uint16) error { return s.conn.SendResize(rows, cols) }
 
-// Signal sends a signal to the process.
-func (s *Session) Signal(sig syscall.Signal) error { return s.conn.SendSignal(int(sig)) }
+// Signal sends a signal to the process. To an init it goes over a connection of
+// its own: this one may be full of input that the process does not read.
+func (s *Session) Signal(sig syscall.Signal) error {
+	if s.init != nil {
+		return s.init.Signal(sig)
+	}
+	return s.conn.SendSignal(int(sig))
+}
 
 // Close detaches. The process lives on.
 func (s *Session) Close() error { return s.conn.Close() }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,8 @@ func (r *Runtime) List() ([]*Container, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			// One damaged record must not hide the others.
+			c = &Container{r: r, Config: Config{ID: id, Name: short(id)}, State: State{Status: Dead, Error: err.Error()}}
 		}
 		list = append(list, c)
 	}
@@ -214,11 +216,13 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing a record: %w", err)
+	// The name is the writer's own: the monitor and a command may both write.
+	tmp := path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
+	err = os.WriteFile(tmp, append(b, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, path)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing a record: %w", err)
 	}
 	return nil
@@ -232,12 +236,91 @@ func (r *Runtime) claimName(name, id string) error {
 	}
 	err := os.Symlink(id, r.namePath(name))
 	if errors.Is(err, os.ErrExist) {
+		return r.claimStale(name, id)
+	}
+	if err != nil {
+		return fmt.Errorf("claiming the name %s: %w", name, err)
+	}
+	return nil
+}
+
+// claimStale takes a name over from a holder that was killed between claiming
+// it and saying so, or before it gave it up. A lock makes sure that of several
+// commands that find this one alone acts on it.
+func (r *Runtime) claimStale(name, id string) error {
+	unlock, err := lockDir(r.namesDir())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	stale, err := r.isStale(name)
+	if err != nil {
+		return err
+	}
+	if !stale {
+		return r.nameTaken(name)
+	}
+	if err := os.Remove(r.namePath(name)); err != nil {
+		return fmt.Errorf("freeing the name %s: %w", name, err)
+	}
+	err = os.Symlink(id, r.namePath(name))
+	if errors.Is(err, os.ErrExist) {
 		return r.nameTaken(name)
 	}
 	if err != nil {
 		return fmt.Errorf("claiming the name %s: %w", name, err)
 	}
 	return nil
+}
+
+// isStale tells whether a name's holder is neither alive nor of that name.
+func (r *Runtime) isStale(name string) (bool, error) {
+	holder, err := os.Readlink(r.namePath(name))
+	if err != nil {
+		return false, fmt.Errorf("looking up who has the name %s: %w", name, err)
+	}
+	if alive, err := r.alive(holder); alive || err != nil {
+		return false, err
+	}
+	var cfg Config
+	err = readJSON(filepath.Join(r.containerDir(holder), configFile), &cfg)
+	if errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	return err == nil && cfg.Name != name, err
+}
+
+// lockDir takes an exclusive flock(2) on a directory, for bookkeeping only.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", dir, err)
+		}
+	}
+}
+
+// change edits the configuration, of which the monitor and commands may both
+// want another part changed.
+func (c *Container) change(edit func(*Config)) error {
+	unlock, err := lockDir(c.Dir())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := c.reloadConfig(); err != nil {
+		return err
+	}
+	edit(&c.Config)
+	return c.saveConfig()
 }
 
 func (r *Runtime) nameTaken(name string) error {
