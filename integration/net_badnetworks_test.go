@@ -1,0 +1,99 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/minirt/mini/integration/host"
+)
+
+// TestOverlapsAreRefused and the error names what is in the way.
+func TestOverlapsAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, host.File("/etc/resolv.conf", "nameserver 10.7.0.53\n"))
+	must(t, h.Run("network", "create", "--subnet", "10.1.0.0/24", "red"))
+	create := func(subnet string) host.Result { return h.Run("network", "create", "--subnet", subnet, "blue") }
+	fails(t, create("10.1.0.0/24"), 1, "10.1.0.0/24", "network red")
+	fails(t, create("10.1.0.128/25"), 1, "10.1.0.128/25", "10.1.0.0/24", "network red")
+	fails(t, create("10.0.0.0/8"), 1, "10.0.0.0/8", "network red")
+	fails(t, create("192.0.2.0/28"), 1, "192.0.2.0/24", "uplink0")
+	fails(t, create("10.7.0.0/24"), 1, "10.7.0.0/24", "nameserver 10.7.0.53")
+	wantOut(t, h.Run("network", "ls", "--format", "{{.Name}}", "--filter", "type=custom"), "red")
+	// What mini chooses itself keeps clear of all of them.
+	var seen []netip.Prefix
+	for i := range 5 {
+		name := fmt.Sprint("n", i)
+		must(t, h.Run("network", "create", name))
+		p := netip.MustParsePrefix(networkField(t, h, name, "{{(index .IPAM.Config 0).Subnet}}"))
+		for _, other := range append(seen, netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.1.0.0/24")) {
+			if p.Overlaps(other) {
+				t.Errorf("%s overlaps %s", p, other)
+			}
+		}
+		seen = append(seen, p)
+	}
+}
+
+// TestBadNetworks: bad input gets a clear error and changes nothing.
+func TestBadNetworks(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	must(t, h.Run("network", "create", "taken"))
+	long := strings.Repeat("x", 200)
+	before, err := h.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"taken"}, []string{"network with name taken already exists"}},
+		{[]string{"bridge"}, []string{"network with name bridge already exists"}},
+		{[]string{"a/b"}, []string{"a/b"}},
+		{[]string{"../../etc"}, []string{"../../etc"}},
+		{[]string{".."}, []string{".."}},
+		{[]string{""}, []string{"name"}},
+		{[]string{"-"}, []string{`"-"`}},
+		{[]string{long}, []string{"200", "128"}},
+		{[]string{"--subnet", "10.0.0.0", "xx"}, []string{"10.0.0.0"}},
+		{[]string{"--subnet", "10.0.0.5/24", "xx"}, []string{"10.0.0.5/24", "10.0.0.0/24"}},
+		{[]string{"--subnet", "10.0.0.0/31", "xx"}, []string{"10.0.0.0/31"}},
+		{[]string{"--subnet", "fd00::/64", "xx"}, []string{"fd00::/64"}},
+		{[]string{"--subnet", "127.0.0.0/24", "xx"}, []string{"127.0.0.0/24"}},
+		{[]string{"--subnet", "224.0.0.0/24", "xx"}, []string{"224.0.0.0/24"}},
+		{[]string{"--gateway", "10.0.0.1", "xx"}, []string{"subnet"}},
+		{[]string{"--subnet", "10.0.0.0/24", "--gateway", "10.0.1.1", "xx"}, []string{"10.0.1.1", "10.0.0.0/24"}},
+		{[]string{"--subnet", "10.0.0.0/24", "--gateway", "10.0.0.255", "xx"}, []string{"10.0.0.255"}},
+		{[]string{"--subnet", "10.0.0.0/24", "--ip-range", "10.0.1.0/25", "xx"}, []string{"10.0.1.0/25", "10.0.0.0/24"}},
+		{[]string{"--mtu", "10", "xx"}, []string{"mtu 10"}},
+		{[]string{"--mtu", "70000", "xx"}, []string{"mtu 70000"}},
+		{[]string{"--mtu", "big", "xx"}, []string{"big"}},
+		{[]string{"--driver", "overlay", "xx"}, []string{"overlay"}},
+	} {
+		r := h.Run(append([]string{"network", "create"}, c.args...)...)
+		if r.Code == 0 {
+			t.Errorf("it was accepted: %v", r)
+			continue
+		}
+		fails(t, r, r.Code, c.want...)
+	}
+	fails(t, h.Run("network", "rm", "nowhere"), 1, "network nowhere not found")
+	fails(t, h.Run("network", "rm", "../bridge"), 1, "network ../bridge not found")
+	r := h.Run("network", "inspect", "nowhere") // prints [] as Docker does
+	if r.Code != 1 || !strings.Contains(r.Stderr, "network nowhere not found") {
+		t.Errorf("%v", r)
+	}
+	fails(t, h.Run("run", "--rm", "--net", "nowhere", "busybox", "true"), 125, "network nowhere not found")
+	fails(t, h.Run("run", "--rm", "--net", "../../etc", "busybox", "true"), 125, "network ../../etc not found")
+	fails(t, h.Run("run", "--rm", "--net", long, "busybox", "true"), 125, "not found")
+	after, err := h.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := before.Diff(after); len(diff) > 0 {
+		t.Errorf("bad input changed something:\n%s", diff)
+	}
+}
