@@ -27,18 +27,18 @@ func (r *Runtime) Reap(ctx context.Context) error { return r.reap(ctx, -1) }
 func (r *Runtime) ReapSome(ctx context.Context) error { return r.reap(ctx, reapSome) }
 
 func (r *Runtime) reap(ctx context.Context, limit int) error {
+	var errs []error
+	if _, err := os.Stat(r.sweptPath()); errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, r.afterBoot(ctx))
+	}
 	ids, err := readNames(r.livesDir())
 	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(r.sweptPath()); errors.Is(err, os.ErrNotExist) {
-		return r.afterBoot(ctx)
+		return errors.Join(append(errs, err)...)
 	}
 	if limit >= 0 && len(ids) > limit {
 		rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 		ids = ids[:limit]
 	}
-	var errs []error
 	for _, id := range ids {
 		if alive, err := r.alive(id); alive || err != nil {
 			errs = append(errs, err) // looking first keeps out of the owners' way
@@ -61,7 +61,8 @@ func (r *Runtime) reap(ctx context.Context, limit int) error {
 }
 
 // afterBoot puts right the records of containers that ran when the host went
-// down: the state directory went with it, and nobody holds a lock.
+// down: the state directory went with it, and nobody holds a lock. One that has
+// a lock is not among them, and its lock says what afterBoot does not know.
 func (r *Runtime) afterBoot(ctx context.Context) error {
 	ids, err := r.ids()
 	if err != nil || len(ids) == 0 {
@@ -69,9 +70,11 @@ func (r *Runtime) afterBoot(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range ids {
-		if alive, err := r.alive(id); alive || err != nil {
-			errs = append(errs, err)
+		if _, err := os.Lstat(r.lifeDir(id)); err == nil {
 			continue
+		}
+		if c, err := r.load(id); err == nil && c.State.Status == Created {
+			continue // with --rm too it stays until it is started
 		}
 		l, err := r.takeLife(id, lifeNote{})
 		if errors.Is(err, errAlive) {

@@ -294,17 +294,35 @@ func TestReapTidiesUpAfterDeadOwners(t *testing.T) {
 func TestReapAfterBoot(t *testing.T) {
 	r := testRuntime(t)
 	gone := "a" + testID[1:]
-	container(t, r, gone, Config{Name: "gone", AutoRemove: true})
+	ran := container(t, r, gone, Config{Name: "gone", AutoRemove: true})
 	c := container(t, r, testID, Config{Name: "kept"})
-	c.State = State{Status: Running, Pid: 1 << 22}
-	if err := c.saveState(); err != nil {
+	for _, c := range []*Container{ran, c} {
+		c.State = State{Status: Running, Pid: 1 << 22}
+		if err := c.saveState(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	container(t, r, "b"+testID[1:], Config{Name: "fresh", AutoRemove: true})
+	// A create that was killed since the boot, before it had a directory.
+	l, err := r.takeLife("c"+testID[1:], lifeNote{Name: "half"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.claimName("half", "c"+testID[1:]); err != nil {
+		t.Fatal(err)
+	}
+	l.close()
 	if err := r.Reap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Find("gone"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("--rm container after boot: %v", err)
+	}
+	if _, err := r.Find("fresh"); err != nil {
+		t.Errorf("--rm container that was not started, after boot: %v", err)
+	}
+	if left, _ := readNames(r.namesDir()); len(left) != 2 {
+		t.Errorf("names after boot: %q", left)
 	}
 	if c, err := r.Find("kept"); err != nil || c.State.Status != Exited {
 		t.Errorf("after boot: %+v, %v", c, err)
