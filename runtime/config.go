@@ -102,6 +102,7 @@ type State struct {
 	StartTicks uint64    `json:"start_ticks,omitempty"` // field 22 of /proc/PID/stat: tells a reused pid
 	Boot       string    `json:"boot,omitempty"`        // id of the boot that Pid and StartTicks belong to
 	MonitorPid int       `json:"monitor_pid,omitempty"`
+	Ended      bool      `json:"ended,omitempty"` // the init has ended; the teardown is under way
 	ExitCode   int       `json:"exit_code"`
 	Error      string    `json:"error,omitempty"` // why the last start failed
 	OOMKilled  bool      `json:"oom_killed,omitempty"`

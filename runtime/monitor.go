@@ -171,14 +171,14 @@ func (m *monitor) failed(err error) {
 
 // finish tears down after the init ended, and tells everybody. The order is
 // for those who look on meanwhile: nobody may join any more, then the exit code
-// is on record, then ports and addresses are free, then the lock is, and only
-// then is the end announced. Clients that are slow to read come last.
+// is on record, then ports and addresses are free, and only then does the
+// container count as exited, the lock goes, and the end is announced. Clients
+// that are slow to read come last.
 func (m *monitor) finish(code int) {
 	m.mu.Lock()
 	m.ended = true
 	removal := m.removal
-	m.c.State.Status, m.c.State.Pid, m.c.State.MonitorPid = Exited, 0, 0
-	m.c.State.ExitCode, m.c.State.FinishedAt = code, time.Now().UTC()
+	m.c.State.Ended, m.c.State.ExitCode, m.c.State.FinishedAt = true, code, time.Now().UTC()
 	m.c.State.OOMKilled = m.cgroup.oomKilled()
 	m.mu.Unlock()
 	remove := removal != nil || m.c.Config.AutoRemove
@@ -192,8 +192,11 @@ func (m *monitor) finish(code int) {
 	if remove {
 		errs = append(errs, m.c.reloadConfig()) // it may have another name by now
 		errs = append(errs, m.r.discard(m.c, m.c.Config.AutoRemove || removal.Volumes))
-	} else if err := errors.Join(errs...); err != nil {
-		m.c.State.Error = "tearing down: " + err.Error()
+	} else {
+		m.c.State.exited()
+		if err := errors.Join(errs...); err != nil {
+			m.c.State.Error = "tearing down: " + err.Error()
+		}
 		errs = append(errs, m.c.saveState())
 	}
 	errs = append(errs, m.life.end(m.r, m.c.Config.ID))

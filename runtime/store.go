@@ -179,16 +179,21 @@ func (c *Container) reload() error {
 	return nil
 }
 
-// lost is the state of a container whose monitor died while it ran.
+// lost is the state of a container whose monitor died.
 func (s State) lost() State {
-	s.Status, s.Pid, s.MonitorPid = Exited, 0, 0
-	s.ExitCode = exitSignalBase + 9
-	s.Error = "the monitor was killed"
+	if !s.Ended {
+		s.ExitCode = exitSignalBase + 9
+		s.Error = "the monitor was killed"
+	}
 	if s.FinishedAt.Before(s.StartedAt) {
 		s.FinishedAt = time.Now().UTC()
 	}
+	s.exited()
 	return s
 }
+
+// exited makes it the state of a container that is torn down.
+func (s *State) exited() { s.Status, s.Ended, s.Pid, s.MonitorPid = Exited, false, 0, 0 }
 
 func (c *Container) saveState() error {
 	return writeJSON(filepath.Join(c.Dir(), stateFile), &c.State)
