@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,16 +21,6 @@ type Attach struct {
 	Stderr bool `json:"stderr,omitempty"`
 }
 
-// StartOptions say how to start a container.
-type StartOptions struct {
-	Attach  *Attach // nil: detached
-	Explain bool    // tell each step to StartOptions.Note
-	// Note is told explanations and notices while the container starts. May be nil.
-	Note func(text string)
-	// Rows and Cols are the size of the client's terminal, 0 when unknown.
-	Rows, Cols uint16
-}
-
 // Session is one client of a process: of a start, an attach or an exec.
 type Session struct {
 	conn *wire.Conn
@@ -44,102 +32,6 @@ type Session struct {
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-}
-
-// Start starts a container that is not running. It returns when its command
-// was executed, or with a [*StartError].
-func (c *Container) Start(ctx context.Context, opt StartOptions) (*Session, error) {
-	if l := c.life; l != nil {
-		c.life = nil
-		return c.start(ctx, l, opt)
-	}
-	if c.State.Status == Running {
-		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
-	}
-	l, err := c.r.takeLife(c.Config.ID, c.note())
-	if errors.Is(err, errAlive) {
-		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.start(ctx, l, opt)
-}
-
-// start spawns the monitor and hands it the container's lock.
-func (c *Container) start(ctx context.Context, l *life, opt StartOptions) (*Session, error) {
-	defer l.close()
-	conn, err := spawnMonitor(l, c.Config.ID)
-	if err != nil {
-		return nil, errors.Join(err, l.end(c.r, c.Config.ID))
-	}
-	options := c.r.opt
-	options.Notice = nil
-	request := startRequest{
-		Options: options, ID: c.Config.ID, Attach: opt.Attach, Explain: opt.Explain, Rows: opt.Rows, Cols: opt.Cols,
-	}
-	if err := send(conn, opStart, request); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	s, err := awaitStarted(ctx, conn, opt.Note)
-	if err != nil {
-		return nil, err
-	}
-	c.State.Status = Running
-	s.init = c
-	return s, nil
-}
-
-// spawnMonitor executes this very binary as a monitor, in a session of its
-// own. The id is for people who look at a list of processes. The path is a read-only, detached mount of the file: whoever gets hold
-// of the monitor's /proc/PID/exe cannot write to it (CVE-2019-5736).
-func spawnMonitor(l *life, id string) (*wire.Conn, error) {
-	exe, err := sealedSelf()
-	if err != nil {
-		return nil, err
-	}
-	defer exe.Close()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("making a connection to the monitor: %w", err)
-	}
-	ours, theirs := os.NewFile(uintptr(pair[0]), "monitor"), os.NewFile(uintptr(pair[1]), "starter")
-	defer theirs.Close()
-	cmd := &exec.Cmd{
-		Path: fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), Args: []string{MonitorName, id}, Dir: "/",
-		// A monitor waits nearly all its life and should be small. One start
-		// makes less garbage than a collection of it needs memory, and the
-		// forced collection after two idle minutes would be one too: so none
-		// happens before the limit.
-		Env:         append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"),
-		ExtraFiles:  []*os.File{theirs, l.file}, // descriptors 3 and 4
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
-	}
-	if err := cmd.Start(); err != nil {
-		ours.Close()
-		return nil, fmt.Errorf("starting the monitor: %w", err)
-	}
-	// Nobody waits for the monitor: it outlives this process.
-	if err := cmd.Process.Release(); err != nil {
-		return nil, fmt.Errorf("letting the monitor go: %w", err)
-	}
-	return connOf(ours)
-}
-
-// sealedSelf opens the running binary through a mount of its own that is
-// read-only and attached nowhere.
-func sealedSelf() (*os.File, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("cloning the mount of the mini binary: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "mini")
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("making the mount of the mini binary read-only: %w", err)
-	}
-	return f, nil
 }
 
 func send(conn *wire.Conn, op string, body any) error {
@@ -320,13 +212,3 @@ func (s *Session) Signal(sig syscall.Signal) error {
 
 // Close detaches. The process lives on.
 func (s *Session) Close() error { return s.conn.Close() }
-
-// connOf makes a connection of a socket, whose file it closes.
-func connOf(f *os.File) (*wire.Conn, error) {
-	defer f.Close()
-	stream, err := net.FileConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("using the connection between command and monitor: %w", err)
-	}
-	return wire.NewConn(stream), nil
-}

@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
+	"github.com/minirt/mini/rootfs"
+)
+
+// reserve takes addresses and ports on every network of the container.
+func (m *monitor) reserve() error {
+	requests, err := m.r.requests(&m.c.Config)
+	if err != nil {
+		return err
+	}
+	for _, req := range requests {
+		ep, err := m.r.Networks.Reserve(req.Network, req.Spec)
+		if err != nil {
+			return err
+		}
+		m.endpoints = append(m.endpoints, ep)
+	}
+	return nil
+}
+
+// endpointSpec describes the container's place on its network number i. The
+// first one has the default route and the published ports.
+func endpointSpec(cfg *Config, i int) network.EndpointSpec {
+	spec := attachmentSpec(cfg, cfg.Networks[i], i)
+	if i == 0 {
+		spec.DefaultRoute, spec.Ports = true, cfg.Ports
+	}
+	return spec
+}
+
+func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
+	return network.EndpointSpec{
+		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(number),
+		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases,
+	}
+}
+
+// connect builds the network of the container, whose init exists by now.
+func (m *monitor) connect() error {
+	if !hasNamespace(m.spec, specs.NetworkNamespace) {
+		return nil
+	}
+	ns, err := m.netns()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	ctx := context.Background()
+	if len(m.endpoints) == 0 {
+		return m.r.Networks.LoopbackPlan(m.c.Config.Name, ns).Run(ctx, m.observe)
+	}
+	for _, ep := range m.endpoints {
+		if err := m.join(ctx, ep, ns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// netns opens the container's network namespace. While the init is not reaped
+// its number belongs to nobody else.
+func (m *monitor) netns() (*os.File, error) {
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.child.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("opening the container's network namespace: %w", err)
+	}
+	if err := m.child.Signal(0); err != nil {
+		ns.Close()
+		return nil, m.notRunning()
+	}
+	return ns, nil
+}
+
+func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File) error {
+	n, err := m.r.Networks.Find(ep.NetworkName)
+	if err != nil {
+		return err
+	}
+	if err := m.r.Networks.Up(ctx, n, m.observe); err != nil {
+		return err
+	}
+	var attach plan.Plan
+	if attach, err = m.r.Networks.AttachPlan(ep, ns); err != nil {
+		return err
+	}
+	return attach.Run(ctx, m.observe)
+}
+
+// writeEtc writes the files that are bound over /etc/hosts and its kin.
+func (m *monitor) writeEtc() error {
+	if etcDir(&m.c.Config, m.c.Dir()) != m.c.Dir() {
+		return nil // another container's
+	}
+	resolver, err := rootfs.ReadHostResolver(os.ReadFile)
+	if err != nil {
+		return err
+	}
+	dns := m.c.Config.DNS
+	resolver = resolver.ForContainer(rootfs.ResolvOptions{
+		DNS: dns.Servers, Search: dns.Search, Options: dns.Options, HostNetwork: m.c.Config.NetworkMode == network.Host,
+	})
+	hosts, err := m.hosts()
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"resolv.conf": resolver.String(), "hosts": hosts, "hostname": rootfs.Hostname(m.c.Config.Hostname),
+	} {
+		// Written in place: a running container has the very file bound.
+		if err := os.WriteFile(filepath.Join(m.c.Dir(), name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("writing the container's /etc/%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// hosts gives the text of /etc/hosts. On the host's network it is the host's.
+func (m *monitor) hosts() (string, error) {
+	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
+	for _, ep := range m.endpoints {
+		opt.Addresses = append(opt.Addresses, ep.IP)
+		opt.Gateway = append(opt.Gateway, ep.Gateway)
+	}
+	opt.Gateway = opt.Gateway[:min(1, len(opt.Gateway))]
+	if m.c.Config.NetworkMode == network.Host {
+		opt.Gateway = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
+	for _, text := range m.c.Config.ExtraHosts {
+		entry, err := rootfs.ParseAddHost(text)
+		if err != nil {
+			return "", err
+		}
+		opt.Extra = append(opt.Extra, entry)
+	}
+	return rootfs.Hosts(opt)
+}

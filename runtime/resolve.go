@@ -1,0 +1,193 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/rootfs"
+	"github.com/minirt/mini/runtime/names"
+)
+
+// containerMode is the beginning of a network mode that joins the namespace of
+// another container.
+const containerMode = "container:"
+
+// resolveConfig validates cfg and fills in what it leaves open. It reads only.
+func (r *Runtime) resolveConfig(cfg *Config) error {
+	cfg.ID, cfg.Created = names.NewID(), time.Now().UTC()
+	if cfg.Name != "" {
+		if err := names.Valid(cfg.Name); err != nil {
+			return err
+		}
+	}
+	if len(cfg.Hostname) > 63 {
+		return errorf(ErrInvalid, "invalid hostname %q: longer than 63 characters", cfg.Hostname)
+	}
+	if err := r.applyImage(cfg); err != nil {
+		return err
+	}
+	args := slices.Concat(cfg.Entrypoint, cfg.Cmd)
+	if len(args) > 0 && len(cfg.Entrypoint) > 0 && cfg.Entrypoint[0] == "" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return errorf(ErrInvalid, "no command specified")
+	}
+	if args[0] == "" {
+		return errorf(ErrInvalid, "the command is an empty word: name a program to run")
+	}
+	if _, err := ParseSignal(orDefault(cfg.StopSignal, "SIGTERM")); err != nil {
+		return err
+	}
+	if cfg.WorkingDir != "" && !path.IsAbs(cfg.WorkingDir) {
+		return errorf(ErrInvalid, "the working directory '%s' is invalid, it needs to be an absolute path", cfg.WorkingDir)
+	}
+	for _, e := range cfg.ExtraHosts {
+		if _, err := rootfs.ParseAddHost(e); err != nil {
+			return err
+		}
+	}
+	if err := r.checkMounts(cfg); err != nil {
+		return err
+	}
+	if err := r.resolveNetwork(cfg); err != nil {
+		return err
+	}
+	return setHostname(cfg)
+}
+
+// setHostname gives a container without a hostname the host's, when it shares
+// the host's network, or its own short id.
+func setHostname(cfg *Config) (err error) {
+	if cfg.Hostname == "" && cfg.NetworkMode == network.Host {
+		if cfg.Hostname, err = os.Hostname(); err != nil {
+			return fmt.Errorf("finding the host's name: %w", err)
+		}
+	}
+	cfg.Hostname = orDefault(cfg.Hostname, short(cfg.ID))
+	return nil
+}
+
+// applyImage merges the image's defaults below what the user said.
+func (r *Runtime) applyImage(cfg *Config) error {
+	if cfg.Rootfs != "" {
+		return checkRootfs(cfg)
+	}
+	image, err := r.Images.Find(cfg.Image)
+	if err != nil {
+		return err
+	}
+	cfg.ImageID = image.ID
+	def := image.Config
+	if cfg.Entrypoint == nil {
+		cfg.Entrypoint = def.Entrypoint
+		if cfg.Cmd == nil {
+			cfg.Cmd = def.Cmd
+		}
+	}
+	cfg.Env = mergeEnv(def.Env, cfg.Env)
+	cfg.WorkingDir = orDefault(cfg.WorkingDir, def.WorkingDir)
+	cfg.User = orDefault(cfg.User, def.User)
+	cfg.StopSignal = orDefault(cfg.StopSignal, def.StopSignal)
+	for k, v := range def.Labels {
+		if _, ok := cfg.Labels[k]; !ok {
+			if cfg.Labels == nil {
+				cfg.Labels = map[string]string{}
+			}
+			cfg.Labels[k] = v
+		}
+	}
+	for dst := range def.Volumes {
+		if !slices.ContainsFunc(cfg.Mounts, func(m Mount) bool { return path.Clean(m.Destination) == path.Clean(dst) }) {
+			cfg.Mounts = append(cfg.Mounts, Mount{Type: MountVolume, Destination: dst})
+		}
+	}
+	return nil
+}
+
+func checkRootfs(cfg *Config) error {
+	abs, err := filepath.Abs(cfg.Rootfs)
+	if err != nil {
+		return fmt.Errorf("finding the root directory %s: %w", cfg.Rootfs, err)
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return fmt.Errorf("looking at the root directory %s: %w", cfg.Rootfs, err)
+	}
+	if !info.IsDir() {
+		return errorf(ErrInvalid, "the root %s is not a directory", cfg.Rootfs)
+	}
+	cfg.Rootfs = abs
+	return nil
+}
+
+func (r *Runtime) checkMounts(cfg *Config) error {
+	seen := map[string]bool{}
+	for i := range cfg.Mounts {
+		m := &cfg.Mounts[i]
+		if !path.IsAbs(m.Destination) {
+			return errorf(ErrInvalid, "invalid mount path: '%s' mount path must be absolute", m.Destination)
+		}
+		m.Destination = path.Clean(m.Destination)
+		if m.Destination == "/" {
+			return errorf(ErrInvalid, "invalid volume specification: destination can't be '/'")
+		}
+		if seen[m.Destination] {
+			return errorf(ErrInvalid, "duplicate mount point: %s", m.Destination)
+		}
+		seen[m.Destination] = true
+		if m.Type != MountVolume {
+			continue
+		}
+		if m.Source == "" {
+			m.Source, m.Anonymous = names.NewID(), true
+		}
+		if err := rootfs.CheckVolumeName(m.Source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resolveNetwork checks the network mode, and writes it in one way.
+func (r *Runtime) resolveNetwork(cfg *Config) error {
+	mode := orDefault(cfg.NetworkMode, network.Bridge)
+	if mode == "default" {
+		mode = network.Bridge
+	}
+	if ref, ok := strings.CutPrefix(mode, containerMode); ok {
+		target, err := r.Find(ref)
+		if err != nil {
+			return err
+		}
+		if target.State.Status != Running {
+			return errorf(ErrConflict, "cannot join network of a non running container: %s", target.Config.ID)
+		}
+		cfg.NetworkMode, cfg.Networks, cfg.Ports = containerMode+target.Config.ID, nil, nil
+		cfg.Hostname = target.Config.Hostname
+		return nil
+	}
+	n, err := r.Networks.Find(mode)
+	if err != nil {
+		return err
+	}
+	cfg.NetworkMode = n.Name
+	if n.Driver != network.DriverBridge {
+		cfg.Networks, cfg.Ports = nil, nil
+		return nil
+	}
+	if len(cfg.Networks) == 0 {
+		cfg.Networks = []NetworkAttachment{{}}
+	}
+	cfg.Networks[0].Network = n.Name
+	if ip := cfg.Networks[0].IP; ip.IsValid() && !n.Subnet.Contains(ip) {
+		return errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", ip, n.Subnet, n.Name)
+	}
+	return nil
+}
