@@ -105,8 +105,15 @@ func (s *Store) ListVolumes() ([]*Volume, error) {
 // RemoveVolume deletes a volume with all it holds. inUse tells which containers
 // use it, nil means none; if there are any the error is [ErrConflict].
 func (s *Store) RemoveVolume(name string, inUse func(name string) []string) error {
-	if _, err := s.FindVolume(name); err != nil {
+	if err := CheckVolumeName(name); err != nil {
 		return err
+	}
+	// The outer directory counts: one without _data is half made, by a process
+	// that was killed.
+	if _, err := os.Lstat(filepath.Dir(s.volumePath(name))); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrNoVolume, name)
+	} else if err != nil {
+		return fmt.Errorf("finding volume: %w", err)
 	}
 	if err := s.prepare(); err != nil {
 		return err

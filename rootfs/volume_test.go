@@ -187,3 +187,22 @@ func TestCopyUpFromManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestRemoveHalfMadeVolume: a process killed between the two directories of a
+// volume leaves one that can be removed.
+func TestRemoveHalfMadeVolume(t *testing.T) {
+	s := newStore(t)
+	v, err := s.CreateVolume("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(v.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveVolume("data", nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Dir(v.Path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the outer directory is left: %v", err)
+	}
+}
