@@ -140,12 +140,14 @@ func TestDropAfterCrashInTheFirstRecord(t *testing.T) {
 	def, id := w.find(Bridge), strings.Repeat("a", 64)
 	w.must(os.MkdirAll(w.m.endpointDir(def), 0o700))
 	tmp := tempPath(w.m.endpointPath(def, id))
-	w.must(os.WriteFile(tmp, []byte(`{"network`), 0o600))
-	ep, err := w.m.Endpoint(def, id)
-	w.must(err)
-	w.must(w.m.Drop(context.Background(), ep, nil))
-	if _, err := os.Lstat(tmp); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is left: %v", tmp, err)
+	for _, file := range []string{tmp, w.m.endpointPath(def, id)} {
+		w.must(os.WriteFile(file, []byte(`{"network`), 0o600))
+		ep, err := w.m.Endpoint(def, id)
+		w.must(err)
+		w.must(w.m.Drop(context.Background(), ep, nil))
+		if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", file, err)
+		}
 	}
 	if _, err := w.m.Endpoint(def, id); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the container is still connected: %v", err)

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -124,6 +125,10 @@ func (m *Manager) Endpoint(n *Network, container string) (*Endpoint, error) {
 				return m.bareEndpoint(n, container), nil
 			}
 			return nil, errorf(ErrNotFound, "container %s is not connected to network %s", container, n.Name)
+		}
+		var torn *json.SyntaxError
+		if errors.As(err, &torn) {
+			return m.bareEndpoint(n, container), nil
 		}
 		return nil, err
 	}
