@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,11 @@ import (
 // the open file, so a child that inherits the descriptor holds it too, and the
 // kernel drops it when the last holder dies, however it dies. Unlike flock(2)
 // it can be tested without being taken, so that asking never gets in the way.
-type life struct{ file *os.File }
+type life struct {
+	file *os.File
+	// inherited says that another owner wrote into the file, and died.
+	inherited bool
+}
 
 // errAlive says that another process holds the lock.
 var errAlive = errors.New("another process answers for the container")
@@ -38,8 +43,12 @@ const lifePatience = 2 * time.Second
 // is empty: then what a former owner wrote stays. When another owner keeps the lock the error is errAlive. Whoever knows that a
 // monitor is the owner should not ask: it would wait in vain.
 func (r *Runtime) takeLife(id string, note lifeNote) (*life, error) {
+	return r.takeLifeWithin(lifePatience, id, note)
+}
+
+func (r *Runtime) takeLifeWithin(patience time.Duration, id string, note lifeNote) (*life, error) {
 	dir := r.lifeDir(id)
-	for deadline := time.Now().Add(lifePatience); ; {
+	for deadline := time.Now().Add(patience); ; {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the state directory of container %s: %w", short(id), err)
 		}
@@ -88,7 +97,31 @@ func lockLife(path string, flags int) (*life, error) {
 		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", path, os.ErrNotExist)
 	}
-	return &life{file: f}, nil
+	return &life{file: f, inherited: st.Size > 0}, nil
+}
+
+// takeOver takes the lock of a container that does not run, and tidies up
+// after an owner that died with it. When the error is errAlive, the container's
+// state says whether it was being started and runs now.
+func (c *Container) takeOver(ctx context.Context) (*life, error) {
+	for deadline := time.Now().Add(lifePatience); ; {
+		l, err := c.r.takeLifeWithin(10*time.Millisecond, c.Config.ID, c.note())
+		if err == nil && l.inherited {
+			if err = c.r.buryStarted(ctx, c); err != nil {
+				l.close() // the next command tries again
+				return nil, fmt.Errorf("tidying up after container %s, whose monitor died: %w", c.Config.Name, err)
+			}
+		}
+		if !errors.Is(err, errAlive) || time.Now().After(deadline) {
+			return l, err
+		}
+		if err := c.reload(); err != nil {
+			return nil, err
+		}
+		if c.State.Status == Running {
+			return nil, errAlive
+		}
+	}
 }
 
 // write replaces the note. It is short enough to be written as a whole.

@@ -32,7 +32,10 @@ func (c *Container) Remove(ctx context.Context, opt RemoveOptions) error {
 			return err
 		}
 	}
-	l, err := c.r.takeLife(c.Config.ID, c.note())
+	l, err := c.takeOver(ctx)
+	if errors.Is(err, errAlive) && c.State.Status == Running {
+		return c.Remove(ctx, opt) // it was being started
+	}
 	if errors.Is(err, errAlive) {
 		return errorf(ErrConflict, "cannot remove container %q: it is being started or removed", "/"+c.Config.Name)
 	}

@@ -348,3 +348,31 @@ func TestKillInitSparesAnotherProcess(t *testing.T) {
 		}
 	}
 }
+
+// TestTakeOverAfterADeadMonitor: whoever gets the lock of a dead monitor before
+// a Reap does tidies up as a Reap would.
+func TestTakeOverAfterADeadMonitor(t *testing.T) {
+	r := testRuntime(t)
+	c := container(t, r, testID, Config{Name: "web"})
+	l, err := r.takeLife(testID, c.note())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.close() // and the file stays
+	c.State = State{Status: Running, Pid: 1 << 22}
+	if err := c.saveState(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = c.takeOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := r.Find("web"); err != nil || c.State.Status != Exited || c.State.ExitCode != 137 {
+		t.Errorf("after the monitor died: %+v, %v", c, err)
+	}
+	if err := l.end(r, testID); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = r.takeLife(testID, c.note()); err != nil || l.inherited {
+		t.Errorf("a lock that was given up: %+v, %v", l, err)
+	}
+}

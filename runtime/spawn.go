@@ -34,7 +34,7 @@ func (c *Container) Start(ctx context.Context, opt StartOptions) (*Session, erro
 	if c.State.Status == Running {
 		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
 	}
-	l, err := c.r.takeLife(c.Config.ID, c.note())
+	l, err := c.takeOver(ctx)
 	if errors.Is(err, errAlive) {
 		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
 	}
