@@ -31,6 +31,9 @@ func newCalm(t testing.TB) calm {
 	h.MustRun("network", "create", "--subnet", "10.77.0.0/30", "tiny") // one address for containers
 	h.MustRun("run", "--rm", "-p", "8080:80", "--net", "tiny", "busybox", "true")
 	h.MustRun("run", "--rm", "-p", "8080:80", "busybox", "true")
+	h.MustRun("create", "--name", "first", "busybox", "true")
+	h.MustRun("ps", "-a") // says in the state that the first look for dead containers was taken
+	h.MustRun("rm", "first")
 	h.MustRun("network", "ls") // makes the definitions of the predefined networks
 	c := calm{Host: h, t: t}
 	// A veth pair that was let go is gone a little later.
@@ -56,8 +59,10 @@ func noVeth(s host.Snapshot) error {
 // containers that lived through it, which can be removed.
 func (c calm) check(what string, command ...string) {
 	c.t.Helper()
-	if r := c.Run(command...); r.Code != 0 {
-		c.t.Fatalf("%s: the next command: %v", what, r)
+	r := c.Run(command...)
+	trail := []host.Result{r}
+	if r.Code != 0 || r.Stderr != "" {
+		c.t.Errorf("%s: the next command: %v", what, r)
 	}
 	err := host.Poll(patience, func() error {
 		ids := c.Run("ps", "-aq", "--no-trunc")
@@ -67,18 +72,16 @@ func (c calm) check(what string, command ...string) {
 		if ids.Out() == "" {
 			return nil
 		}
-		// One that is just being made or removed cannot be removed yet.
+		// One that is just being made cannot be removed yet.
 		rm := c.Run(append([]string{"rm", "-f", "-v"}, strings.Fields(ids.Stdout)...)...)
-		if rm.Code != 0 {
-			c.t.Logf("%s: removing: %v", what, rm)
-		}
+		trail = append(trail, rm)
 		return fmt.Errorf("containers are left: %v", rm)
 	})
 	if err == nil {
 		err = c.compare()
 	}
 	if err != nil {
-		c.t.Fatalf("%s: %v", what, err)
+		c.t.Fatalf("%s: %v\nwhat was done: %v", what, err, trail)
 	}
 }
 

@@ -452,6 +452,18 @@ func TestCreateAndStart(t *testing.T) {
 	})
 }
 
+// TestCreatedStaysUntilItIsStarted: --rm is for afterwards.
+func TestCreatedStaysUntilItIsStarted(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	id := h.MustRun("create", "--rm", "--name", "box", "busybox", "echo", "hello")
+	for range 3 {
+		wantOut(t, h.Run("ps", "-aq", "--no-trunc"), id)
+	}
+	wantOut(t, h.Run("start", "-a", "box"), "hello")
+	wantOut(t, h.Run("ps", "-aq", "--no-trunc"), "")
+}
+
 func TestCidfile(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
