@@ -47,13 +47,17 @@ type unpacker struct {
 	parentName string
 	parentFD   int
 
-	dirs []dirMeta
+	dirs      map[string]dirMeta
+	nameBytes int // of the keys of dirs
 }
+
+// maxNameBytes bounds what the names of directories take in memory: a small
+// archive may name very many long ones.
+const maxNameBytes = 64 << 20
 
 // dirMeta is what a directory gets at the very end: filling it changes its
 // modification time, and its mode may forbid filling it.
 type dirMeta struct {
-	name  string
 	mode  uint32
 	mtime time.Time
 }
@@ -61,7 +65,7 @@ type dirMeta struct {
 // unpack reads an archive to its end and makes what it holds below root. It
 // returns the number of bytes in regular files.
 func unpack(root *os.File, tr *tar.Reader, limits Limits) (int64, error) {
-	u := &unpacker{root: int(root.Fd()), limits: limits, parentFD: -1, buf: make([]byte, 256<<10)}
+	u := &unpacker{root: int(root.Fd()), limits: limits, parentFD: -1, dirs: map[string]dirMeta{}, buf: make([]byte, 256<<10)}
 	defer u.forgetParent()
 	for {
 		hdr, err := tr.Next()
@@ -214,23 +218,23 @@ func (u *unpacker) forgetParent() {
 // of two entries for one directory the later counts.
 func (u *unpacker) finishDirs() error {
 	u.forgetParent()
-	for _, d := range u.dirs {
-		if err := u.finishDir(d); err != nil {
-			return fmt.Errorf("finishing directory %q: %w", d.name, err)
+	for name, d := range u.dirs {
+		if err := u.finishDir(name, d); err != nil {
+			return fmt.Errorf("finishing directory %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (u *unpacker) finishDir(d dirMeta) error {
-	fd, err := openat2(u.root, d.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, inRoot|unix.RESOLVE_NO_XDEV)
+func (u *unpacker) finishDir(name string, d dirMeta) error {
+	fd, err := openat2(u.root, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, inRoot|unix.RESOLVE_NO_XDEV)
 	if err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP {
 		return nil // a later entry took its place
 	}
 	if err != nil {
 		return err
 	}
-	f := os.NewFile(uintptr(fd), d.name)
+	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	if err := unix.Fchmod(fd, d.mode); err != nil {
 		return err

@@ -101,7 +101,13 @@ func (u *unpacker) dirMetadata(fd int, name string, hdr *tar.Header) error {
 	if err := setXattrs(fd, hdr.PAXRecords); err != nil {
 		return err
 	}
-	u.dirs = append(u.dirs, dirMeta{name: name, mode: mode(hdr), mtime: hdr.ModTime})
+	if _, ok := u.dirs[name]; !ok {
+		u.nameBytes += len(name)
+	}
+	if u.nameBytes > maxNameBytes {
+		return fmt.Errorf("directories whose names take more than %d bytes in all: %w", maxNameBytes, ErrLimit)
+	}
+	u.dirs[name] = dirMeta{mode: mode(hdr), mtime: hdr.ModTime}
 	return nil
 }
 

@@ -232,3 +232,25 @@ func FuzzInsideName(f *testing.F) {
 		}
 	})
 }
+
+func TestRepeatedDirectoryIsRememberedOnce(t *testing.T) {
+	u := &unpacker{dirs: map[string]dirMeta{}}
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	hdr := &tar.Header{Uid: os.Getuid(), Gid: os.Getgid(), Mode: 0o755}
+	for range 1000 {
+		if err := u.dirMetadata(int(dir.Fd()), "same/name", hdr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(u.dirs) != 1 || u.nameBytes != len("same/name") {
+		t.Errorf("%d directories, %d bytes of names", len(u.dirs), u.nameBytes)
+	}
+	u.nameBytes = maxNameBytes
+	if err := u.dirMetadata(int(dir.Fd()), "other", hdr); !errors.Is(err, ErrLimit) {
+		t.Errorf("beyond the limit: %v", err)
+	}
+}

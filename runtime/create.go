@@ -70,7 +70,29 @@ func (r *Runtime) write(_ context.Context, c *Container) (err error) {
 	if err := writeJSON(filepath.Join(dir, specFile), BuildSpec(&c.Config, dir)); err != nil {
 		return err
 	}
-	return c.saveConfig()
+	if err := c.saveConfig(); err != nil {
+		return err
+	}
+	return r.stillThere(c)
+}
+
+// stillThere looks once more for what a rmi or a volume rm could have taken
+// away before the container was on record as a user of it.
+func (r *Runtime) stillThere(c *Container) error {
+	if c.Config.ImageID != "" {
+		if _, err := r.Images.Find(c.Config.ImageID); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.Config.Mounts {
+		if m.Type != MountVolume {
+			continue
+		}
+		if _, err := r.Images.FindVolume(m.Source); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // giveName claims the name the user wants, or some free one.
