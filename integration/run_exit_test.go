@@ -27,7 +27,7 @@ var endings = []struct {
 	{"not a program", []string{"/notaprogram"}, 126, `mini: exec: "/notaprogram": exec format error`},
 }
 
-// odd is a file that is executable but no program.
+// oddProgram gives a container a file that is executable and no program.
 func oddProgram(t *testing.T, h *host.Host) []string {
 	t.Helper()
 	return []string{"-v", writeFile(t, h, "notaprogram", "\x00\x01\x02", 0o755) + ":/notaprogram"}

@@ -38,7 +38,6 @@ func TestInit(t *testing.T) {
 			}
 			return nil
 		})
-		t.Log("and without it they stay, as in Docker")
 		t.Log("TERM ends a program that does not handle it")
 		r := h.Run("stop", "box")
 		wantOut(t, r, "box")

@@ -199,7 +199,7 @@ func TestSignalsAreProxied(t *testing.T) {
 	wantCode(t, p.Wait(patience), 5)
 }
 
-// TestFollowersSeeTheSameOutput: several attached clients and the log agree.
+// TestAttachedClientsSeeTheSameOutput: several attached clients and the log agree.
 func TestAttachedClientsSeeTheSameOutput(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
