@@ -211,6 +211,7 @@ func (m *monitor) tell(code int, err error) {
 	}
 	m.mu.Lock()
 	m.told = true
+	removed := m.removal != nil
 	for conn := range m.waiters {
 		_ = conn.SetWriteDeadline(time.Now().Add(drainTime)) // gone or stuck: its loss
 		_ = conn.SendJSON(wire.TypeExit, exit)
@@ -218,7 +219,7 @@ func (m *monitor) tell(code int, err error) {
 	m.mu.Unlock()
 	m.listener.Close()
 	wait := m.hub.end(exit)
-	if m.removal != nil {
+	if removed {
 		// Who removes a container does not wait for its readers.
 		for _, cl := range m.hub.attached() {
 			cl.leave()
