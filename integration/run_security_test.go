@@ -193,3 +193,21 @@ func TestNoFilesLeakIntoTheContainer(t *testing.T) {
 	// ls itself has the directory open, once.
 	wantOut(t, r, "0 1 2 3\n0\n1\n2\n0\n1\n2")
 }
+
+// TestNoFilesLeakIntoTheMonitor: a lock or a pipe that the user's shell has
+// open is free when the command has ended, and not when the container has.
+func TestNoFilesLeakIntoTheMonitor(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	lock := writeFile(t, h, "lock", "", 0o644)
+	mini := strings.Join(h.Mini().Args, " ")
+	script := fmt.Sprintf("exec 9<%s; flock 9; %s run -d --net none --name box busybox sleep 1000; exec 9<&-; flock -n %s echo free", lock, mini, lock)
+	r := h.Exec("bash", "-c", script)
+	if r.Code != 0 || !strings.HasSuffix(r.Stdout, "\nfree\n") {
+		t.Errorf("%v", r)
+	}
+	files := h.MustExec("ls", "-l", fmt.Sprintf("/proc/%d/fd", monitorPid(t, h, "box")))
+	if strings.Contains(files, lock) {
+		t.Errorf("the monitor has it open:\n%s", files)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -93,6 +94,12 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 		Env:         append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"),
 		ExtraFiles:  []*os.File{theirs, l.file}, // descriptors 3 and 4
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	// What the user's shell had open, a lock or the end of a pipe perhaps, must
+	// not stay open for the container's life.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("keeping open files from the monitor: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
 		ours.Close()
