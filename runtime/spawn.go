@@ -71,8 +71,8 @@ func (c *Container) start(ctx context.Context, l *life, opt StartOptions) (*Sess
 }
 
 // spawnMonitor executes this very binary as a monitor, in a session of its
-// own. The id is for people who look at a list of processes. The path is a read-only, detached mount of the file: whoever gets hold
-// of the monitor's /proc/PID/exe cannot write to it (CVE-2019-5736).
+// own. The id is for people who look at a list of processes. See [sealedSelf]
+// for where the binary is executed from.
 func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 	exe, err := sealedSelf()
 	if err != nil {
@@ -105,6 +105,10 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 		ours.Close()
 		return nil, fmt.Errorf("starting the monitor: %w", err)
 	}
+	if err := setMount(exe, unix.MOUNT_ATTR_NOEXEC); err != nil {
+		ours.Close()
+		return nil, err
+	}
 	// Nobody waits for the monitor: it outlives this process.
 	if err := cmd.Process.Release(); err != nil {
 		return nil, fmt.Errorf("letting the monitor go: %w", err)
@@ -112,19 +116,29 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 	return connOf(ours)
 }
 
-// sealedSelf opens the running binary through a mount of its own that is
-// read-only and attached nowhere.
+// sealedSelf opens the running binary through a mount of its own, attached
+// nowhere, that is read-only and, once the monitor runs, not executable. A
+// process on its way into a container has this file as its /proc/self/exe: so a
+// container can neither write to the binary nor run it (CVE-2019-5736).
 func sealedSelf() (*os.File, error) {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("cloning the mount of the mini binary: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "mini")
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+	if err := setMount(f, unix.MOUNT_ATTR_RDONLY); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("making the mount of the mini binary read-only: %w", err)
+		return nil, err
 	}
 	return f, nil
+}
+
+func setMount(f *os.File, attr uint64) error {
+	err := unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: attr})
+	if err != nil {
+		return fmt.Errorf("sealing the mount of the mini binary: %w", err)
+	}
+	return nil
 }
 
 // connOf makes a connection of a socket, whose file it closes.
