@@ -53,12 +53,32 @@ func (h *Host) wire() error {
 		if err := h.configure(OutsideLink, OutsideAddr, OutsideIPv6); err != nil {
 			return err
 		}
-		return waitCarrier(OutsideLink)
+		return errors.Join(waitCarrier(OutsideLink), h.waitIPv6(OutsideIPv6))
 	})
 	if err != nil {
 		return err
 	}
-	return waitCarrier(UplinkName)
+	return errors.Join(waitCarrier(UplinkName), h.waitIPv6(HostIPv6))
+}
+
+// waitIPv6 waits until the kernel has made the address its own: it does so in
+// the background, and a picture taken before would lack a route.
+func (h *Host) waitIPv6(addr netip.Addr) error {
+	if !h.cfg.ipv6 {
+		return nil
+	}
+	const localTable = 255
+	want := &netlink.Route{Table: localTable, Dst: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(128, 128)}}
+	return Poll(5*time.Second, func() error {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, want, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		if err != nil {
+			return fmt.Errorf("listing local routes: %w", err)
+		}
+		if len(routes) == 0 {
+			return fmt.Errorf("%s has no local route", addr)
+		}
+		return nil
+	})
 }
 
 // waitCarrier waits until the link can send. The kernel notices a little after
