@@ -79,9 +79,21 @@ type Mount struct {
 	Path        string `json:"path,omitempty"`   // of a volume on the host; Create fills it in
 	Destination string `json:"destination"`      // absolute path in the container
 	ReadOnly    bool   `json:"read_only,omitempty"`
+	MustExist   bool   `json:"must_exist,omitempty"`  // a bind's source is not made, as with --mount
 	Propagation string `json:"propagation,omitempty"` // rprivate (default), rslave, rshared, …
 	Options     string `json:"options,omitempty"`     // of a tmpfs: size=…, mode=…
 	Anonymous   bool   `json:"anonymous,omitempty"`   // the volume has no name of the user's
+}
+
+// makesSource tells whether a bind's source is to be made when it is missing,
+// as docker run -v does.
+func (cfg *Config) makesSource(source string) bool {
+	for _, m := range cfg.Mounts {
+		if m.Type == MountBind && m.Source == source {
+			return !m.MustExist
+		}
+	}
+	return false
 }
 
 // Status is where a container is in its life, with Docker's words.

@@ -132,6 +132,9 @@ func (r *Runtime) prepareMounts(c *Container) error {
 		switch m.Type {
 		case MountBind:
 			if _, err := os.Stat(m.Source); errors.Is(err, os.ErrNotExist) {
+				if m.MustExist {
+					return errorf(ErrInvalid, "invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)
+				}
 				err = os.MkdirAll(m.Source, 0o755)
 				if err != nil {
 					return fmt.Errorf("making the source of the mount on %s: %w", m.Destination, err)

@@ -12,6 +12,7 @@ var (
 	ErrExists    = errors.New("already in use")
 	ErrConflict  = errors.New("conflict with the container's state")
 	ErrInvalid   = errors.New("invalid")
+	ErrRunning   = errors.New("already running")
 )
 
 // The exit codes of a command that could not run, as docker-run(1) has them.

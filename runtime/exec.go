@@ -45,9 +45,9 @@ func (c *Container) Exec(ctx context.Context, cfg ExecConfig) (*Session, error) 
 func (m *monitor) exec(conn *wire.Conn, cfg ExecConfig) {
 	child, h, err := m.startExec(cfg)
 	if err != nil {
-		code := ExitMini
+		code := ExitCannotExec // as Docker, for whatever keeps a command from running
 		var se *StartError
-		if errors.As(err, &se) {
+		if errors.As(err, &se) && se.Code != ExitMini {
 			code = se.Code
 		}
 		_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: code, Error: err.Error()})

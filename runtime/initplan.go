@@ -54,14 +54,23 @@ func (m *monitor) initPlan() (ip *initPlan, closeAll func(), err error) {
 			c.Close()
 		}
 	}
+	closeOpen := closeAll
 	defer func() {
 		if err != nil {
-			closeAll()
+			closeOpen()
 		}
 	}()
 	ip = &initPlan{spec: m.spec, rootfs: filepath.Join(m.c.Dir(), rootfsDir), binds: map[int]bindSource{}, netns: -1}
 	if err := m.chooseRoot(ip); err != nil {
 		return nil, nil, err
+	}
+	if target, ok := strings.CutPrefix(m.c.Config.NetworkMode, containerMode); ok {
+		ns, err := m.r.networkNamespaceOf(target)
+		if err != nil {
+			return nil, nil, err
+		}
+		open = append(open, ns)
+		ip.netns = int(ns.Fd())
 	}
 	for i, mnt := range m.spec.Mounts {
 		if mnt.Type != "bind" {
@@ -73,14 +82,6 @@ func (m *monitor) initPlan() (ip *initPlan, closeAll func(), err error) {
 		}
 		open = append(open, f)
 		ip.binds[i] = source
-	}
-	if target, ok := strings.CutPrefix(m.c.Config.NetworkMode, containerMode); ok {
-		ns, err := m.r.networkNamespaceOf(target)
-		if err != nil {
-			return nil, nil, err
-		}
-		open = append(open, ns)
-		ip.netns = int(ns.Fd())
 	}
 	return ip, closeAll, nil
 }
@@ -107,7 +108,14 @@ func (m *monitor) chooseRoot(ip *initPlan) error {
 
 // openSource gives a detached copy of the mount at a bind's source.
 func (m *monitor) openSource(mnt specs.Mount) (*os.File, bindSource, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, mnt.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE
+	fd, err := unix.OpenTree(unix.AT_FDCWD, mnt.Source, flags)
+	if errors.Is(err, unix.ENOENT) && m.c.Config.makesSource(mnt.Source) {
+		if err := os.MkdirAll(mnt.Source, 0o755); err != nil {
+			return nil, bindSource{}, fmt.Errorf("making the source of the mount on %s: %w", mnt.Destination, err)
+		}
+		fd, err = unix.OpenTree(unix.AT_FDCWD, mnt.Source, flags)
+	}
 	if err != nil {
 		return nil, bindSource{}, fmt.Errorf("opening the source of the mount %s on %s: %w", mnt.Source, mnt.Destination, err)
 	}

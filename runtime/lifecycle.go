@@ -86,6 +86,9 @@ func (c *Container) Restart(ctx context.Context, opt StopOptions) error {
 		return err
 	}
 	s, err := c.Start(ctx, StartOptions{})
+	if errors.Is(err, ErrRunning) {
+		return nil // another restart was faster
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	goruntime "runtime"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -28,6 +29,7 @@ const MonitorName = "mini-monitor"
 const (
 	monitorControlFD = 3 // the connection of the command that starts it
 	monitorLifeFD    = 4 // the container's lock
+	monitorExeFD     = 5 // the mount of the binary, see sealedSelf
 )
 
 // startRequest is what the starting command tells the monitor.
@@ -72,6 +74,8 @@ func MonitorMain() int {
 	// The init asks to die with its parent thread: that must be one that
 	// lives as long as the process.
 	goruntime.LockOSThread()
+	// Executed by a descriptor, it would be called by that number.
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(MonitorName+"\x00"))), 0, 0, 0)
 	m, err := newMonitor()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mini-monitor:", err)
@@ -87,10 +91,21 @@ func newMonitor() (m *monitor, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: ExitMini, Error: err.Error()})
+		}
+	}()
 	m = &monitor{life: &life{file: os.NewFile(monitorLifeFD, "lock")}}
 	unix.CloseOnExec(monitorLifeFD)
 	var request wire.Request
-	frame, err := conn.Recv()
+	exe := os.NewFile(monitorExeFD, "binary")
+	err = setMount(exe, unix.MOUNT_ATTR_NOEXEC)
+	exe.Close()
+	var frame wire.Frame
+	if err == nil {
+		frame, err = conn.Recv()
+	}
 	if err == nil {
 		err = frame.Decode(&request)
 	}
@@ -100,11 +115,6 @@ func newMonitor() (m *monitor, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the start request: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = conn.SendJSON(wire.TypeExit, wire.Exit{Code: ExitMini, Error: err.Error()})
-		}
-	}()
 	m.starter = newClient(conn, Attach{})
 	if a := m.req.Attach; a != nil {
 		m.starter = newClient(conn, *a)
@@ -220,10 +230,9 @@ func (m *monitor) tell(code int, err error) {
 	m.listener.Close()
 	wait := m.hub.end(exit)
 	if removed {
-		// Who removes a container does not wait for its readers.
+		// Who removes a container does not wait for its readers for ever.
 		for _, cl := range m.hub.attached() {
-			cl.leave()
-			cl.conn.Close()
+			_ = cl.conn.SetWriteDeadline(time.Now().Add(drainTime)) // closed: it has left
 		}
 	}
 	wait()

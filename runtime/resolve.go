@@ -135,6 +135,9 @@ func (r *Runtime) checkMounts(cfg *Config) error {
 			return errorf(ErrInvalid, "invalid mount path: '%s' mount path must be absolute", m.Destination)
 		}
 		m.Destination = path.Clean(m.Destination)
+		if below(m.Destination, "/proc") {
+			return errorf(ErrInvalid, "%q cannot be mounted because it is inside /proc", m.Destination)
+		}
 		if m.Destination == "/" {
 			return errorf(ErrInvalid, "invalid volume specification: destination can't be '/'")
 		}

@@ -33,11 +33,11 @@ func (c *Container) Start(ctx context.Context, opt StartOptions) (*Session, erro
 		return c.start(ctx, l, opt)
 	}
 	if c.State.Status == Running {
-		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
+		return nil, errorf(ErrRunning, "container %s is already running", c.Config.Name)
 	}
 	l, err := c.takeOver(ctx)
 	if errors.Is(err, errAlive) {
-		return nil, errorf(ErrConflict, "container %s is already running", c.Config.Name)
+		return nil, errorf(ErrRunning, "container %s is already running", c.Config.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 		// forced collection after two idle minutes would be one too: so none
 		// happens before the limit.
 		Env:         append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"),
-		ExtraFiles:  []*os.File{theirs, l.file}, // descriptors 3 and 4
+		ExtraFiles:  []*os.File{theirs, l.file, exe}, // descriptors 3, 4 and 5
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	// What the user's shell had open, a lock or the end of a pipe perhaps, must
@@ -105,10 +105,6 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 		ours.Close()
 		return nil, fmt.Errorf("starting the monitor: %w", err)
 	}
-	if err := setMount(exe, unix.MOUNT_ATTR_NOEXEC); err != nil {
-		ours.Close()
-		return nil, err
-	}
 	// Nobody waits for the monitor: it outlives this process.
 	if err := cmd.Process.Release(); err != nil {
 		return nil, fmt.Errorf("letting the monitor go: %w", err)
@@ -117,7 +113,8 @@ func spawnMonitor(l *life, id string) (*wire.Conn, error) {
 }
 
 // sealedSelf opens the running binary through a mount of its own, attached
-// nowhere, that is read-only and, once the monitor runs, not executable. A
+// nowhere, that is read-only and that the monitor makes non-executable once it
+// is loaded: earlier, the kernel would refuse to map it. A
 // process on its way into a container has this file as its /proc/self/exe: so a
 // container can neither write to the binary nor run it (CVE-2019-5736).
 func sealedSelf() (*os.File, error) {

@@ -34,7 +34,7 @@ func BuildSpec(cfg *Config, dir string) *specs.Spec {
 				Bounding: names, Effective: names, Permitted: names,
 			},
 		},
-		Mounts: slices.Concat(defaultMounts(), etcMounts(etcDir(cfg, dir)), userMounts(cfg)),
+		Mounts: slices.Concat(defaultMounts(), etcMounts(etcDir(cfg, dir), cfg.ReadOnly), userMounts(cfg)),
 		Linux: &specs.Linux{
 			Namespaces:    namespaces(cfg),
 			Resources:     resources(cfg),
@@ -134,12 +134,16 @@ func etcDir(cfg *Config, dir string) string {
 }
 
 // etcMounts are the three files that mini writes for each container.
-func etcMounts(dir string) []specs.Mount {
+func etcMounts(dir string, readonly bool) []specs.Mount {
+	options := []string{"rbind", "rprivate"}
+	if readonly {
+		options = append(options, "ro")
+	}
 	var out []specs.Mount
 	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
 		out = append(out, specs.Mount{
 			Destination: "/etc/" + name, Type: "bind", Source: filepath.Join(dir, name),
-			Options: []string{"rbind", "rprivate"},
+			Options: options,
 		})
 	}
 	return out

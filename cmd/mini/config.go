@@ -96,6 +96,11 @@ func parseLabels(list []string) (map[string]string, error) {
 const minMemory = 6 << 20
 
 func setLimits(cfg *runtime.Config, v values, cpus int) (err error) {
+	for _, name := range []string{"memory", "pids-limit", "cpus"} {
+		if v.IsSet(name) && v.String(name) == "" {
+			return invalidArgument("", "--"+name, errors.New("value is empty"))
+		}
+	}
 	if s := v.String("memory"); s != "" {
 		if cfg.Memory, err = units.RAMInBytes(s); err != nil {
 			return invalidArgument(s, "-m, --memory", err)

@@ -175,6 +175,7 @@ func finishMount(m *runtime.Mount) (err error) {
 		if m.Source == "" {
 			return errors.New("source is required")
 		}
+		m.MustExist = true
 		m.Source, err = filepath.Abs(m.Source)
 		return err
 	case runtime.MountTmpfs:

@@ -51,11 +51,11 @@ func FuzzParseVolume(f *testing.F) {
 
 func TestParseMount(t *testing.T) {
 	for in, want := range map[string]runtime.Mount{
-		"type=bind,source=/a,target=/b,readonly":          {Type: "bind", Source: "/a", Destination: "/b", ReadOnly: true},
-		"type=bind,src=/a,dst=/b,bind-propagation=shared": {Type: "bind", Source: "/a", Destination: "/b", Propagation: "shared"},
+		"type=bind,source=/a,target=/b,readonly":          {Type: "bind", Source: "/a", Destination: "/b", ReadOnly: true, MustExist: true},
+		"type=bind,src=/a,dst=/b,bind-propagation=shared": {Type: "bind", Source: "/a", Destination: "/b", Propagation: "shared", MustExist: true},
 		"source=v,destination=/b,ro=false":                {Type: "volume", Source: "v", Destination: "/b"},
 		"type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700":  {Type: "tmpfs", Destination: "/t", Options: "size=1m,mode=700"},
-		`type=bind,"source=/a,b",target=/c`:               {Type: "bind", Source: "/a,b", Destination: "/c"},
+		`type=bind,"source=/a,b",target=/c`:               {Type: "bind", Source: "/a,b", Destination: "/c", MustExist: true},
 	} {
 		if got, err := parseMount(in); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v; want %+v", in, got, err, want)

@@ -22,7 +22,7 @@ func createFlags() flagSet {
 		listFlag("mount", "", "Attach a filesystem mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])").called("mount"),
 		stringFlag("name", "", "Assign a name to the container"),
 		listFlag("network", "", "Connect a container to a network: bridge, host, none, container:NAME or a network's name").called("network").or("net"),
-		listFlag("network-alias", "", "Add a further name of the container on its network").or("net-alias"),
+		listFlag("network-alias", "", "Record a further name of the container on its network (there is no name lookup yet)").or("net-alias"),
 		stringFlag("pids-limit", "", "Limit the number of processes (-1 for no limit)").called("int"),
 		listFlag("publish", "p", "Publish a container's port(s) to the host, as [ip:][host[-end]:]container[-end][/proto]"),
 		boolFlag("read-only", "", "Mount the container's root filesystem as read only"),
@@ -42,7 +42,7 @@ func runFlags() flagSet {
 	return append(createFlags(),
 		boolFlag("detach", "d", "Run container in background and print container ID"),
 		detachKeysFlag(),
-		boolFlag("dry-run", "", "Print the networking as a shell script and touch nothing"),
+		boolFlag("dry-run", "", "Print the networking as a shell script for an empty host, and build nothing"),
 		explainFlag(),
 		boolFlag("sig-proxy", "", "Proxy received signals to the process").byDefault("true"),
 	)

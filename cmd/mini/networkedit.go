@@ -12,7 +12,7 @@ func networkConnectCommand() *command {
 		example: "mini network connect --alias db backend web",
 		flags: func() flagSet {
 			return flagSet{
-				listFlag("alias", "", "Add network-scoped alias for the container"),
+				listFlag("alias", "", "Record a further name of the container on the network (there is no name lookup yet)"),
 				stringFlag("ip", "", "IPv4 address (e.g., 172.30.100.104)"),
 				stringFlag("mac-address", "", "MAC address (e.g., 92:d0:c6:0a:29:33)"),
 			}

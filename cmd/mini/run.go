@@ -22,7 +22,7 @@ func runCommand() *command {
 		example: "mini run -it --rm busybox sh\n" +
 			"mini run -d --name web -p 8080:80 -v /srv/www:/www:ro busybox httpd -f -h /www\n" +
 			"mini run --rm --explain -p 8080:80 busybox true\n" +
-			"mini run --dry-run -p 8080:80 busybox > network.sh\n" +
+			"mini run --dry-run -p 8080:80 busybox true > network.sh\n" +
 			"mini run --rm --rootfs / ls",
 	}
 }

@@ -69,6 +69,9 @@ func runStart(c *call) error {
 func (c *call) startDetached(ctr *runtime.Container) error {
 	notes := &noteWriter{w: c.err}
 	s, err := ctr.Start(c.ctx, runtime.StartOptions{Explain: c.bool("explain"), Note: c.noteTo(notes)})
+	if errors.Is(err, runtime.ErrRunning) {
+		return nil // another command was faster, and did what was wanted
+	}
 	if err != nil {
 		return fmt.Errorf("failed to start container %s: %w", ctr.Config.Name, err)
 	}
