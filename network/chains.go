@@ -1,9 +1,13 @@
 package network
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
+	"slices"
 
 	"github.com/minirt/mini/network/firewall"
 )
@@ -11,6 +15,8 @@ import (
 // chainState is the record firewall.json: which chains are ours.
 type chainState struct {
 	Prefix string `json:"prefix"`
+	// Boot is the kernel's boot_id: a record of another boot describes nothing.
+	Boot string `json:"boot"`
 	// Stage is "" when no chain of ours should exist, baseStarting while they
 	// are made, baseUp when they are there.
 	Stage string `json:"stage"`
@@ -31,8 +37,26 @@ func (m *Manager) chainPath() string { return m.statePath("firewall.json") }
 
 func (m *Manager) chainState() (chainState, error) {
 	var s chainState
-	err := readJSON(m.chainPath(), &s)
-	return s, ignoreMissing(err)
+	if err := readJSON(m.chainPath(), &s); err != nil {
+		return s, ignoreMissing(err)
+	}
+	boot, err := m.bootID()
+	if s.Boot != boot {
+		s = chainState{Prefix: s.Prefix}
+	}
+	return s, err
+}
+
+// bootID names the time from one boot to the next, see random(4).
+func (m *Manager) bootID() (string, error) {
+	m.bootOnce.Do(func() {
+		text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			m.bootErr = fmt.Errorf("reading the boot id: %w", err)
+		}
+		m.boot = string(bytes.TrimSpace(text))
+	})
+	return m.boot, m.bootErr
 }
 
 // prefix gives the chain prefix in use, or the one that the next network to
@@ -99,6 +123,9 @@ func (m *Manager) startChains() (chainState, error) {
 	made := s.MadeUser || !user
 	s = m.baseState(prefix)
 	s.MadeUser = made
+	if s.Boot, err = m.bootID(); err != nil {
+		return s, err
+	}
 	if err := replaceJSON(m.chainPath(), s); err != nil {
 		return s, fmt.Errorf("recording the chain prefix: %w", err)
 	}
@@ -141,16 +168,58 @@ type mark struct {
 	Index  int             `json:"index,omitempty"` // of the link
 	MTU    int             `json:"mtu"`             // in bytes
 	Prefix string          `json:"chain_prefix"`
+	Boot   string          `json:"boot"` // as in chainState
 	Ready  bool            `json:"ready"`
 	Rules  []firewall.Rule `json:"rules"`
 }
 
-// readMark gives the network's mark, nil when it has none.
+// readMark gives the network's mark, nil when it has none of this boot.
 func (m *Manager) readMark(n *Network) (*mark, error) {
 	mk := new(mark)
 	err := readJSON(m.markPath(n), mk)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return mk, err
+	if err != nil {
+		return nil, err
+	}
+	boot, err := m.bootID()
+	if err != nil || mk.Boot != boot {
+		return nil, err
+	}
+	return mk, nil
+}
+
+// marks gives the marks of all networks, also of those that are half up.
+func (m *Manager) marks() (map[string]*mark, error) {
+	entries, err := os.ReadDir(m.statePath("networks"))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	all := make(map[string]*mark)
+	for _, e := range entries {
+		mk, err := m.readMark(&Network{ID: e.Name()})
+		if err != nil {
+			return nil, err
+		}
+		if mk != nil {
+			all[e.Name()] = mk
+		}
+	}
+	return all, nil
+}
+
+// recorded gives the rules of the shared chains and of all networks, in an order
+// in which they may be added: in a chain with rules of both, the shared ones
+// come first.
+func (m *Manager) recorded(s chainState) ([]firewall.Rule, error) {
+	marks, err := m.marks()
+	if err != nil {
+		return nil, err
+	}
+	rules := slices.Clone(s.Rules)
+	for _, id := range slices.Sorted(maps.Keys(marks)) {
+		rules = append(rules, marks[id].Rules...)
+	}
+	return rules, nil
 }

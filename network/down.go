@@ -132,26 +132,20 @@ func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
 		return p, false, err
 	}
 	if chains.Stage != "" {
-		p.Add(m.stepDropJumps(chains), m.stepDropChains(chains))
+		keepUser, err := m.userRules()
+		if err != nil {
+			return p, false, err
+		}
+		p.Add(m.stepDropJumps(chains, keepUser), m.stepDropChains(chains, keepUser))
 	}
 	return p, true, nil
 }
 
 // othersUp looks for the mark of another network.
 func (m *Manager) othersUp(n *Network) (bool, error) {
-	entries, err := os.ReadDir(m.statePath("networks"))
-	if err != nil {
-		return false, ignoreMissing(err)
-	}
-	for _, e := range entries {
-		if e.Name() == n.ID {
-			continue
-		}
-		if _, err := os.Stat(m.markPath(&Network{ID: e.Name()})); err == nil {
-			return true, nil
-		}
-	}
-	return false, nil
+	marks, err := m.marks()
+	delete(marks, n.ID)
+	return len(marks) > 0, err
 }
 
 func (m *Manager) stepDropBridge(n *Network, mk *mark) plan.Step {
@@ -179,21 +173,27 @@ func (m *Manager) stepDropRules(name, why string, rules []firewall.Rule) plan.St
 }
 
 // stepDropJumps removes the shared rules. The jump to the administrator's chain
-// stays as long as that chain has rules: they keep their effect.
-func (m *Manager) stepDropJumps(s chainState) plan.Step {
-	keep := func(r firewall.Rule) bool { return slices.Contains(r.Spec, firewall.UserChain) }
-	step := m.stepDropRules("remove the jumps to mini's chains", "This was the last network that is up.",
-		slices.DeleteFunc(slices.Clone(s.Rules), keep))
-	user := s.Rules[slices.IndexFunc(s.Rules, keep)]
-	step.Cmds = append(step.Cmds, user.DeleteCommand())
+// stays when keepUser says that the chain has rules: they keep their effect.
+func (m *Manager) stepDropJumps(s chainState, keepUser bool) plan.Step {
+	toUser := func(r firewall.Rule) bool { return slices.Contains(r.Spec, firewall.UserChain) }
+	why := "This was the last network that is up."
+	if keepUser {
+		why += " The jump to " + firewall.UserChain + " stays, because the chain has rules."
+	}
+	user := slices.DeleteFunc(slices.Clone(s.Rules), func(r firewall.Rule) bool { return keepUser || !toUser(r) })
+	step := m.stepDropRules("remove the jumps to mini's chains", why, slices.DeleteFunc(slices.Clone(s.Rules), toUser))
+	for _, r := range user {
+		step.Cmds = append(step.Cmds, r.DeleteCommand())
+	}
 	drop := step.Do
 	step.Do = func(ctx context.Context) error {
 		err := drop(ctx)
+		// The administrator may have added a rule since the plan was made.
 		used, listErr := m.userRules()
-		if used || listErr != nil {
+		if used || listErr != nil || len(user) == 0 {
 			return errors.Join(err, listErr)
 		}
-		return errors.Join(err, m.fw.Remove(user))
+		return errors.Join(err, m.fw.RemoveAll(ctx, user))
 	}
 	return step
 }
@@ -206,10 +206,10 @@ func (m *Manager) userRules() (bool, error) {
 
 // stepDropChains deletes the chains that are empty: what others put into them
 // stays, with the chain.
-func (m *Manager) stepDropChains(s chainState) plan.Step {
+func (m *Manager) stepDropChains(s chainState, keepUser bool) plan.Step {
 	step := plan.Step{Name: "delete mini's chains", Why: "They are empty. A chain with a rule of somebody else stays."}
 	chains := slices.DeleteFunc(slices.Clone(s.Chains), func(c firewall.Chain) bool {
-		return c.Name == firewall.UserChain && !s.MadeUser
+		return c.Name == firewall.UserChain && (keepUser || !s.MadeUser)
 	})
 	for _, c := range chains {
 		step.Cmds = append(step.Cmds, c.DeleteCommand())

@@ -40,6 +40,10 @@ type Manager struct {
 	owner string // tag of what all networks share
 	fw    *firewall.Tool
 
+	bootOnce sync.Once
+	boot     string
+	bootErr  error
+
 	once sync.Once
 	nl   *netlink.Handle
 	nerr error

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -27,58 +28,87 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 	if err != nil {
 		return err
 	}
-	p := m.upPlan(n, mk, true)
+	chains, err := m.chainState()
+	if err != nil {
+		return err
+	}
+	repair, err := m.repairSteps(ctx, chains, nil)
+	if err != nil {
+		return err
+	}
+	p := plan.Plan{Title: "reload network " + n.Name}
+	p.Add(stepForward())
+	p.Add(repair...)
+	base := firewall.Base(mk.Prefix, m.owner).Rules
+	p.Add(m.stepUserJump(base[len(base)-1], base[len(base)-2].Rule))
+	p.Add(m.linkSteps(n, mk)...)
 	for _, ep := range eps {
 		if len(ep.Rules) > 0 {
 			p.Add(m.stepRepublish(&ep))
 		}
 	}
-	return p.RunAll(ctx, observe)
+	if err := p.RunAll(ctx, observe); err != nil {
+		return err
+	}
+	return m.markReady(n, mk) // the bridge may be a new one
 }
 
+// repairSteps gives the steps that put back what is missing of the shared chains
+// and of the networks' rules, except skip: none when all is there. A rule that was
+// put back alone would stand behind those that it must precede.
+func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall.Rule) ([]plan.Step, error) {
+	if s.Stage != baseUp {
+		return nil, nil
+	}
+	rules, err := m.recorded(s)
+	if err != nil {
+		return nil, err
+	}
+	rules = slices.DeleteFunc(rules, func(r firewall.Rule) bool { return containsRule(skip, r) })
+	drop, add, err := m.fw.Gaps(ctx, rules)
+	if err != nil || len(add) == 0 {
+		return nil, err
+	}
+	step := plan.Step{
+		Name: "put missing rules back",
+		Why:  "Somebody took them away. A chain that lacks one gets all of mini's anew, because their order decides.",
+		Do:   func(ctx context.Context) error { return m.fw.Replace(ctx, drop, add) },
+	}
+	for _, r := range drop {
+		step.Cmds = append(step.Cmds, r.DeleteCommand())
+	}
+	for _, r := range add {
+		step.Cmds = append(step.Cmds, r.AddCommand())
+	}
+	return []plan.Step{m.stepChains(firewall.Base(s.Prefix, m.owner).Chains), step}, nil
+}
+
+func containsRule(rules []firewall.Rule, r firewall.Rule) bool {
+	return slices.ContainsFunc(rules, func(o firewall.Rule) bool {
+		return o.Table == r.Table && o.Chain == r.Chain && slices.Equal(o.Spec, r.Spec)
+	})
+}
+
+// stepRepublish puts the rules of a container back that are missing. The owner
+// may have gone meanwhile: then they are taken away again.
 func (m *Manager) stepRepublish(ep *Endpoint) plan.Step {
 	step := m.stepPublish(ep)
-	rules := ep.Rules
 	step.Undo = nil
-	step.Do = func(context.Context) error {
+	step.Do = func(ctx context.Context) error {
+		_, add, err := m.fw.Gaps(ctx, ep.Rules)
+		if err != nil || len(add) == 0 {
+			return err
+		}
 		var errs []error
-		for _, r := range rules {
+		for _, r := range ep.Rules {
 			_, err := m.fw.Ensure(r)
 			errs = append(errs, err)
 		}
-		return errors.Join(errs...)
+		now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
+		if errors.Is(err, ErrNotFound) || (err == nil && now.ID != ep.ID) {
+			return errors.Join(append(errs, m.fw.RemoveAll(ctx, ep.Rules))...)
+		}
+		return errors.Join(append(errs, err)...)
 	}
 	return step
-}
-
-// Missing gives the rules on record that are not in the kernel: those of the
-// shared chains, of the network, and of its containers.
-func (m *Manager) Missing(n *Network) ([]firewall.Rule, error) {
-	mk, err := m.readMark(n)
-	if mk == nil || err != nil {
-		return nil, err
-	}
-	chains, err := m.chainState()
-	if err != nil {
-		return nil, err
-	}
-	eps, err := m.Endpoints(n)
-	if err != nil {
-		return nil, err
-	}
-	rules := append(chains.Rules, mk.Rules...)
-	for _, ep := range eps {
-		rules = append(rules, ep.Rules...)
-	}
-	var missing []firewall.Rule
-	for _, r := range rules {
-		ok, err := m.fw.Has(r)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			missing = append(missing, r)
-		}
-	}
-	return missing, nil
 }

@@ -99,11 +99,6 @@ func TestLoopbackGuard(t *testing.T) {
 		w.blocked("a to the host's loopback", a.ns, "127.0.0.1:23")
 		w.sh(w.m.opt.IPTables + " -t raw -F DOCKER-RAW")
 		w.answers("a to the host's loopback without the guard", a.ns, "127.0.0.1:23", w.addr(a))
-		missing, err := w.m.Missing(def)
-		w.must(err)
-		if len(missing) != 3 {
-			t.Errorf("got %d missing rules, want 3: %v", len(missing), missing)
-		}
 		w.must(w.m.Reload(context.Background(), def, nil))
 		w.blocked("a to the host's loopback after reload", a.ns, "127.0.0.1:23")
 	})

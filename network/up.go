@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -56,28 +57,25 @@ func (m *Manager) isUp(n *Network) (bool, error) {
 }
 
 // bringUp runs the plan between two records: what is about to be, and what is.
+// When it fails, the records are again as they were: what a crash left before
+// this run is still there.
 func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer) error {
-	chains, err := m.startChains()
+	chains, err := m.chainState()
 	if err != nil {
 		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
 	}
-	mk, err := m.layout(n, chains.Prefix)
+	before, err := m.readMark(n)
 	if err != nil {
 		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
 	}
-	if err := m.checkClash(n, mk.Bridge); err != nil {
-		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	p, mk, err := m.prepareUp(ctx, n, before)
+	if err != nil {
+		return errors.Join(fmt.Errorf("bringing network %s up: %w", n.Name, err), m.putBack(n, chains, before))
 	}
-	if err := os.MkdirAll(m.netDir(n), 0o700); err != nil {
-		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
-	}
-	if err := replaceJSON(m.markPath(n), mk); err != nil {
-		return err
-	}
-	if err := m.upPlan(n, mk, chains.Stage != baseUp).Run(ctx, observe); err != nil {
+	if err := p.Run(ctx, observe); err != nil {
 		var step *plan.StepError
 		if errors.As(err, &step) && step.Rollback == nil {
-			err = errors.Join(err, os.Remove(m.markPath(n)), m.chainsUndone(chains))
+			err = errors.Join(err, m.putBack(n, chains, before))
 		}
 		return err
 	}
@@ -87,12 +85,59 @@ func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer
 	return m.markReady(n, mk)
 }
 
-// chainsUndone records that a roll-back took the shared chains away again.
-func (m *Manager) chainsUndone(before chainState) error {
-	if before.Stage == baseUp {
+// prepareUp records what is about to be, and gives the steps to it.
+func (m *Manager) prepareUp(ctx context.Context, n *Network, before *mark) (p plan.Plan, mk *mark, err error) {
+	chains, err := m.startChains()
+	if err != nil {
+		return p, nil, err
+	}
+	if mk, err = m.layout(n, chains.Prefix); err != nil {
+		return p, nil, err
+	}
+	if err := m.checkClash(n, mk.Bridge); err != nil {
+		return p, nil, err
+	}
+	stale := staleRules(before, mk)
+	p = m.upPlan(n, mk, chains.Stage != baseUp)
+	repair, err := m.repairSteps(ctx, chains, stale)
+	if err != nil {
+		return p, nil, err
+	}
+	if len(stale) > 0 {
+		drop := m.stepDropRules("remove rules that are out of date", "They are on record from an earlier time, when the network had other settings.", stale)
+		repair = append([]plan.Step{drop}, repair...)
+	}
+	p.Steps = append(repair, p.Steps...)
+	if err := os.MkdirAll(m.netDir(n), 0o700); err != nil {
+		return p, nil, err
+	}
+	intent := *mk
+	intent.Rules = slices.Concat(mk.Rules, stale)
+	return p, mk, replaceJSON(m.markPath(n), &intent)
+}
+
+// staleRules gives the rules on record that the network has no more.
+func staleRules(before, now *mark) []firewall.Rule {
+	if before == nil {
 		return nil
 	}
-	return m.setStage("")
+	return slices.DeleteFunc(slices.Clone(before.Rules), func(r firewall.Rule) bool { return containsRule(now.Rules, r) })
+}
+
+// putBack restores the records from before a failed run, which took away again
+// what it had made.
+func (m *Manager) putBack(n *Network, chains chainState, before *mark) error {
+	var errs []error
+	if before == nil {
+		errs = append(errs, ignoreMissing(os.Remove(m.markPath(n))))
+	} else {
+		before.Ready = false
+		errs = append(errs, replaceJSON(m.markPath(n), before))
+	}
+	if chains.Stage == "" {
+		errs = append(errs, m.setStage(""))
+	}
+	return errors.Join(errs...)
 }
 
 func (m *Manager) markReady(n *Network, mk *mark) error {
@@ -131,6 +176,9 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 		return nil, err
 	}
 	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
+	if mk.Boot, err = m.bootID(); err != nil {
+		return nil, err
+	}
 	if mk.MTU = n.MTU; mk.MTU == 0 {
 		if mk.MTU, err = m.hostMTU(); err != nil {
 			return nil, err

@@ -35,19 +35,26 @@ func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 	if base {
 		set := firewall.Base(mk.Prefix, m.owner)
 		p.Add(m.stepChains(set.Chains))
-		for _, r := range set.Rules {
+		user := len(set.Rules) - 1 // its place is before the jump to our chains
+		for _, r := range set.Rules[:user] {
 			p.Add(m.stepRule(r))
 		}
+		p.Add(m.stepUserJump(set.Rules[user], set.Rules[user-1].Rule))
 	}
 	for _, r := range firewall.Bridge(n.rules(mk)) {
 		p.Add(m.stepRule(r))
 	}
-	p.Add(m.stepBridge(n, mk), m.stepGateway(n, mk))
-	if !n.Internal {
-		p.Add(stepLocalnet(mk))
-	}
-	p.Add(m.stepBridgeUp(mk))
+	p.Add(m.linkSteps(n, mk)...)
 	return p
+}
+
+// linkSteps make the bridge and open it.
+func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
+	steps := []plan.Step{m.stepBridge(n, mk), m.stepGateway(n, mk)}
+	if !n.Internal {
+		steps = append(steps, stepLocalnet(mk))
+	}
+	return append(steps, m.stepBridgeUp(mk))
 }
 
 // stepForward has no undo: others may rely on forwarding by then.
@@ -113,6 +120,23 @@ func (m *Manager) stepRule(r firewall.Noted) plan.Step {
 			return m.fw.Remove(r.Rule)
 		},
 	}
+}
+
+// stepUserJump adds the jump to the administrator's chain. One that stayed since
+// the last time, because that chain has rules, is moved above ours.
+func (m *Manager) stepUserJump(r firewall.Noted, ours firewall.Rule) plan.Step {
+	step, added := m.stepRule(r), false
+	step.Do = func(ctx context.Context) (err error) {
+		added, err = m.fw.EnsureAhead(ctx, r.Rule, ours)
+		return err
+	}
+	step.Undo = func(context.Context) error {
+		if !added {
+			return nil
+		}
+		return m.fw.Remove(r.Rule)
+	}
+	return step
 }
 
 func (m *Manager) stepBridge(n *Network, mk *mark) plan.Step {

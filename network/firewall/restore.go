@@ -31,19 +31,45 @@ func (e *CommandError) Unwrap() error { return e.Err }
 // script writes rules as input for iptables-restore, grouped by table, with
 // the order inside a table kept.
 func script(rules []Rule, op func(Rule) string) string {
+	lines := make([]line, len(rules))
+	for i, r := range rules {
+		lines[i] = line{op(r), r}
+	}
+	return scriptOf(lines)
+}
+
+// replaceScript deletes rules, then adds others.
+func replaceScript(drop, add []Rule) string {
+	var lines []line
+	for _, r := range drop {
+		lines = append(lines, line{deleteOp(r), r})
+	}
+	for _, r := range add {
+		lines = append(lines, line{r.addOp(), r})
+	}
+	return scriptOf(lines)
+}
+
+// line is an operation, such as -A, on a rule.
+type line struct {
+	op   string
+	rule Rule
+}
+
+func scriptOf(lines []line) string {
 	var tables []string
-	for _, r := range rules {
-		if !slices.Contains(tables, r.Table) {
-			tables = append(tables, r.Table)
+	for _, l := range lines {
+		if !slices.Contains(tables, l.rule.Table) {
+			tables = append(tables, l.rule.Table)
 		}
 	}
 	var b strings.Builder
 	for _, table := range tables {
 		fmt.Fprintf(&b, "*%s\n", table)
-		for _, r := range rules {
-			if r.Table == table {
+		for _, l := range lines {
+			if l.rule.Table == table {
 				// No word of ours holds a space or a quote: see Rule's makers.
-				fmt.Fprintf(&b, "%s %s %s\n", op(r), r.Chain, strings.Join(r.Spec, " "))
+				fmt.Fprintf(&b, "%s %s %s\n", l.op, l.rule.Chain, strings.Join(l.rule.Spec, " "))
 			}
 		}
 		b.WriteString("COMMIT\n")
@@ -64,15 +90,15 @@ func padded(input string) string {
 	return input + "#" + strings.Repeat("-", missing-2) + "\n"
 }
 
-// restore feeds input to iptables-restore, which changes only what it names,
-// and returns when the change is committed.
+// run feeds input to iptables-restore, which changes only what it names, and
+// returns when the change is committed, or with wait when the program has ended.
 //
 // That is some 10 ms before the program ends where it deletes rules: nf_tables
 // makes whoever closes a netlink socket wait until the deleted rules are out of
 // use on every CPU. Nobody needs to wait for that, so the program is left to end
 // alone. It reads page after page of a pipe that holds one page. Once it has
 // taken the page after the input, it has worked off the input.
-func (t *Tool) restore(ctx context.Context, input string) error {
+func (t *Tool) run(ctx context.Context, input string, wait bool) error {
 	path, err := t.restorePath()
 	if err != nil {
 		return err
@@ -95,7 +121,7 @@ func (t *Tool) restore(ctx context.Context, input string) error {
 	go func() { ended <- cmd.Wait() }()
 	// The last byte fits into the pipe when the page before it was taken.
 	_, err = w.WriteString(padded(input) + padded("") + "\n")
-	if err == nil && sizeErr == nil {
+	if err == nil && sizeErr == nil && !wait {
 		return nil
 	}
 	if err := errors.Join(w.Close(), <-ended); err != nil {

@@ -34,7 +34,7 @@ func newRule(table, chain, match, owner, target string) Rule {
 func (r Rule) AddCommand() string { return r.command(r.addOp()) }
 
 // DeleteCommand is the shell command that deletes the rule.
-func (r Rule) DeleteCommand() string { return r.command("-D") }
+func (r Rule) DeleteCommand() string { return r.command(deleteOp(r)) }
 
 func (r Rule) addOp() string {
 	if r.First {
@@ -42,6 +42,8 @@ func (r Rule) addOp() string {
 	}
 	return "-A"
 }
+
+func deleteOp(Rule) string { return "-D" }
 
 // command prints the rule as one shell command. A lone ! is no special word
 // where an argument stands, and reads better without quotes.
@@ -53,6 +55,12 @@ func (r Rule) command(op string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// jumpedBy tells whether a line of `iptables -S` is the rule r, when r is a jump
+// that matches nothing but its tag.
+func (r Rule) jumpedBy(line string) bool {
+	return strings.ReplaceAll(line, `"`, "") == "-A "+r.Chain+" "+strings.Join(r.Spec, " ")
 }
 
 // Chain is a chain of a table.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"slices"
 	"sync"
 
 	"github.com/coreos/go-iptables/iptables"
@@ -143,6 +145,24 @@ func (t *Tool) Ensure(r Rule) (added bool, err error) {
 	return true, t.Add(r)
 }
 
+// EnsureAhead is [Tool.Ensure] for a rule that goes to the head of its chain. A
+// rule that is there, but below the rule of the same chain that it must precede,
+// is moved to the head in one transaction.
+func (t *Tool) EnsureAhead(ctx context.Context, r, other Rule) (added bool, err error) {
+	lines, err := t.List(Chain{r.Table, r.Chain})
+	if err != nil {
+		return false, err
+	}
+	at, below := slices.IndexFunc(lines, r.jumpedBy), slices.IndexFunc(lines, other.jumpedBy)
+	switch {
+	case at < 0:
+		return true, t.Add(r)
+	case below < 0 || at < below:
+		return false, nil
+	}
+	return false, t.Replace(ctx, []Rule{r}, []Rule{r})
+}
+
 // Remove deletes exactly the rule r. It is no error when it is not there.
 func (t *Tool) Remove(r Rule) error {
 	ipt, err := t.tables()
@@ -155,14 +175,52 @@ func (t *Tool) Remove(r Rule) error {
 	return nil
 }
 
+// HasAll tells whether all rules exist, with one program run.
+func (t *Tool) HasAll(ctx context.Context, rules []Rule) (bool, error) {
+	err := t.run(ctx, script(rules, func(Rule) string { return "-C" }), true)
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Gaps compares rules with those in the kernel. Where a chain lacks one of them,
+// all that belong there are to be added again, so that their order is right;
+// those that are there are to be dropped before. See [Tool.Replace].
+func (t *Tool) Gaps(ctx context.Context, rules []Rule) (drop, add []Rule, err error) {
+	if ok, err := t.HasAll(ctx, rules); ok || err != nil {
+		return nil, nil, err
+	}
+	broken := make(map[Chain]bool)
+	for _, r := range rules {
+		ok, err := t.Has(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok {
+			drop = append(drop, r)
+		} else {
+			broken[Chain{r.Table, r.Chain}] = true
+		}
+	}
+	sound := func(r Rule) bool { return !broken[Chain{r.Table, r.Chain}] }
+	return slices.DeleteFunc(drop, sound), slices.DeleteFunc(slices.Clone(rules), sound), nil
+}
+
+// Replace drops rules and adds others, in one transaction for each table.
+func (t *Tool) Replace(ctx context.Context, drop, add []Rule) error {
+	return t.run(ctx, replaceScript(drop, add), true)
+}
+
 // AddAll adds rules in one transaction: all of them or, on error, none.
 func (t *Tool) AddAll(ctx context.Context, rules []Rule) error {
-	return t.restore(ctx, script(rules, Rule.addOp))
+	return t.run(ctx, script(rules, Rule.addOp), false)
 }
 
 // RemoveAll deletes exactly these rules. Those that are not there are no error.
 func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
-	if err := t.restore(ctx, script(rules, func(Rule) string { return "-D" })); err == nil {
+	if err := t.run(ctx, script(rules, deleteOp), false); err == nil {
 		return nil
 	}
 	// One missing rule fails the whole batch: leave out what is not there.
@@ -179,5 +237,5 @@ func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
 	if len(there) == 0 {
 		return nil
 	}
-	return t.restore(ctx, script(there, func(Rule) string { return "-D" }))
+	return t.run(ctx, script(there, deleteOp), false)
 }
