@@ -158,9 +158,10 @@ func TestOwnBinaryIsOutOfReach(t *testing.T) {
 	t.Log("a container that waits for one to come by")
 	h.MustRun("run", "-d", "--net", "none", "--name", "box", "-v", script+":/script", "busybox", "sh", "-c", `
 		echo watching; while :; do for p in /proc/[0-9]*; do
-			case $(readlink $p/exe) in /bin/busybox|"") continue;; esac
-			echo held $(readlink $p/exe)
-			{ exec 9<$p/exe && (echo evil > /proc/self/fd/9) && echo WRITTEN; exec 9<&-; (echo evil > $p/exe) && echo WRITTEN; } 2>&1
+			exe=$(readlink $p/exe) || continue
+			case $exe in /bin/busybox) continue;; esac
+			echo "held $p $exe $(tr '\\0' ' ' < $p/cmdline)"
+			(exec 9<$p/exe; echo evil > /proc/self/fd/9 && echo WRITTEN; echo evil > $p/exe && echo WRITTEN) 2>&1
 		done; done`)
 	victim := h.Mini("exec", "-i", "box", "/proc/self/exe", "import", "-", "x")
 	for range 10 {
