@@ -96,6 +96,15 @@ func bind(fd, kind int, m Mapping) (uint16, error) {
 	if err := dropAll(fd); err != nil {
 		return 0, err
 	}
+	if kind == unix.SOCK_STREAM && m.HostPort != 0 {
+		// A server that ended leaves connections in TIME_WAIT, which would refuse
+		// the port for a minute, see SO_REUSEADDR in socket(7). Whoever listens
+		// on it is still in the way: of two sockets only one can listen. A port
+		// that the kernel chooses is to have no such past.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return 0, fmt.Errorf("setting SO_REUSEADDR: %w", err)
+		}
+	}
 	err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(m.HostPort), Addr: m.HostIP.As4()})
 	if err == nil && kind == unix.SOCK_STREAM {
 		err = unix.Listen(fd, 1)

@@ -3,6 +3,7 @@ package port
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -106,5 +107,33 @@ func TestReserveErrors(t *testing.T) {
 		s.Close()
 	case !errors.Is(err, unix.EPROTONOSUPPORT) || !strings.Contains(err.Error(), "this kernel has no sctp"):
 		t.Errorf("got %v, want: this kernel has no sctp", err)
+	}
+}
+
+// TestReserveAfterAServerEnded: connections that the server closed are in
+// TIME_WAIT and keep nobody from the port.
+func TestReserveAfterAServerEnded(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close() // first, so that the server's end is the one that waits
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Fatalf("got %v, want the end of the connection", err)
+	}
+	c.Close()
+	l.Close()
+	m := Mapping{HostIP: loopback, HostPort: uint16(l.Addr().(*net.TCPAddr).Port), ContainerPort: 80, Proto: TCP}
+	reserve(t, m)
+	if _, _, err := Reserve(m); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second reservation: got %v, want ErrInUse", err)
 	}
 }
