@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -131,8 +132,14 @@ var (
 	multicastNet = netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4)
 )
 
-// applyOptions takes over the driver options that mini knows under other names.
+// applyOptions takes over the driver options that mini knows under other names,
+// and refuses all others: an option without effect would be a false promise.
 func applyOptions(opt *CreateOptions) error {
+	for _, name := range slices.Sorted(maps.Keys(opt.Options)) {
+		if name != "com.docker.network.bridge.name" && name != "com.docker.network.driver.mtu" {
+			return fmt.Errorf("option %q is not supported: want com.docker.network.bridge.name or com.docker.network.driver.mtu", name)
+		}
+	}
 	if v, ok := opt.Options["com.docker.network.bridge.name"]; ok && opt.Bridge == "" {
 		opt.Bridge = v
 	}

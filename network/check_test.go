@@ -23,6 +23,7 @@ func TestCheckCreate(t *testing.T) {
 		"driver":              {CreateOptions{Name: "x", Driver: "weave"}, `driver "weave" is not supported`},
 		"mtu":                 {CreateOptions{Name: "x", MTU: 67}, "mtu 67 is not between 68 and 65535"},
 		"mtu option":          {CreateOptions{Name: "x", Options: map[string]string{"com.docker.network.driver.mtu": "big"}}, `"big" is not a number`},
+		"unknown option":      {CreateOptions{Name: "x", Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"}}, `option "com.docker.network.bridge.enable_icc" is not supported`},
 		"bridge":              {CreateOptions{Name: "x", Bridge: "0123456789abcdef"}, "invalid link name"},
 		"gateway alone":       {CreateOptions{Name: "x", Gateway: addr("10.0.0.1")}, "needs a subnet"},
 		"gateway elsewhere":   {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Gateway: addr("10.0.1.1")}, "gateway 10.0.1.1 is outside subnet"},
