@@ -64,9 +64,9 @@ type StepError struct {
 
 func (e *StepError) Error() string {
 	if e.Rollback != nil {
-		return fmt.Sprintf("%s: %v (and undoing the steps before it: %v)", e.Step, e.Err, e.Rollback)
+		return fmt.Sprintf("%s: %s (and undoing the steps before it: %s)", e.Step, e.Err.Error(), e.Rollback.Error())
 	}
-	return fmt.Sprintf("%s: %v", e.Step, e.Err)
+	return e.Step + ": " + e.Err.Error()
 }
 
 // Unwrap gives the step's own error.

@@ -59,7 +59,7 @@ func Explainer(w io.Writer) Observer {
 			}
 		}
 		if e.Err != nil {
-			fmt.Fprintf(&b, "      failed: %v\n", e.Err)
+			fmt.Fprintf(&b, "      failed: %s\n", e.Err.Error())
 		}
 		// The explanation is a courtesy: a closed terminal must not stop a start.
 		_, _ = io.WriteString(w, b.String())
