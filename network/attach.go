@@ -157,7 +157,7 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 			if err != nil {
 				return err
 			}
-			return deleteLink(h, v.Host, ep.alias())
+			return deleteLink(h, v.Host, ep.owns)
 		},
 	}
 }

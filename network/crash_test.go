@@ -153,3 +153,35 @@ func TestDropAfterCrashInTheFirstRecord(t *testing.T) {
 		t.Errorf("the container is still connected: %v", err)
 	}
 }
+
+// TestForeignLinksStay: a link of ours was deleted, and somebody made one of the
+// same name without an alias. It is not ours.
+func TestForeignLinksStay(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	ctx, def := context.Background(), w.find(Bridge)
+	a := w.start(def, "a")
+	w.sh("ip link del " + a.ep.HostLink + "; ip link add other0 type bridge; ip link add " + a.ep.HostLink + " master other0 type veth")
+	w.must(w.m.DetachPlan(a.ep).RunAll(ctx, nil))
+	w.must(w.m.DisconnectPlan(a.ep).RunAll(ctx, nil))
+	if got := w.sh("ip -o link show " + a.ep.HostLink); !strings.Contains(got, "master other0") {
+		t.Errorf("somebody else's link is now %s", got)
+	}
+	w.must(w.m.Release(a.ep))
+	w.sh("ip link del mini0; ip link add mini0 type bridge")
+	w.must(w.m.Down(ctx, def, nil))
+	w.sh("ip link show mini0")
+}
+
+// TestUntaggedLinksGo: what a crash between making and tagging leaves is ours.
+func TestUntaggedLinksGo(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	ctx, def := context.Background(), w.find(Bridge)
+	a := w.start(def, "a")
+	w.sh("ip link set " + a.ep.HostLink + " alias ''; ip link set mini0 alias ''")
+	w.must(w.m.DisconnectPlan(a.ep).RunAll(ctx, nil))
+	w.must(w.m.Release(a.ep))
+	w.must(w.m.Down(ctx, def, nil))
+	if got := w.sh("ip -o link show"); strings.Contains(got, a.ep.HostLink) || strings.Contains(got, "mini0") {
+		t.Errorf("left behind: %s", got)
+	}
+}

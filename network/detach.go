@@ -30,7 +30,7 @@ func (m *Manager) DisconnectPlan(ep *Endpoint) plan.Plan {
 			if err != nil {
 				return err
 			}
-			return deleteLink(h, ep.HostLink, ep.alias())
+			return deleteLink(h, ep.HostLink, ep.owns)
 		},
 	})
 	return m.unpublish(p, ep)
@@ -60,8 +60,8 @@ func (m *Manager) stepUnplug(ep *Endpoint) plan.Step {
 			if link == nil || err != nil {
 				return err
 			}
-			if a := link.Attrs().Alias; a != ep.alias() && a != "" {
-				return nil // not ours
+			if !ep.owns(link) {
+				return nil
 			}
 			if err := h.LinkSetNoMaster(link); err != nil && !isNoLink(err) {
 				return linkErr("unplugging", ep.HostLink, err)

@@ -158,7 +158,7 @@ func (m *Manager) stepDropBridge(n *Network, mk *mark) plan.Step {
 			if err != nil {
 				return err
 			}
-			return deleteLink(h, mk.Bridge, n.alias())
+			return deleteLink(h, mk.Bridge, n.owns)
 		},
 	}
 }

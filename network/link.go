@@ -89,11 +89,25 @@ func isOurBridge(link netlink.Link, alias string, mac net.HardwareAddr) bool {
 	return a.Alias == alias || (a.Alias == "" && a.HardwareAddr.String() == mac.String())
 }
 
-// deleteLink removes a link of ours. One that is gone, or that has another
-// alias, is left alone.
-func deleteLink(h *netlink.Handle, name, alias string) error {
+// owns says that a link is the network's bridge.
+func (n *Network) owns(link netlink.Link) bool {
+	return isOurBridge(link, n.alias(), macFor(n.Gateway))
+}
+
+// owns says that a link is the host's end of the endpoint's veth pair: by its
+// alias, or by its MAC as long as it has none.
+func (ep *Endpoint) owns(link netlink.Link) bool {
+	a := link.Attrs()
+	if link.Type() != "veth" {
+		return false
+	}
+	return a.Alias == ep.alias() || (a.Alias == "" && ep.IP.IsValid() && a.HardwareAddr.String() == hostMACFor(ep.IP).String())
+}
+
+// deleteLink removes a link if it is ours. One that is gone is no error.
+func deleteLink(h *netlink.Handle, name string, ours func(netlink.Link) bool) error {
 	link, err := findLink(h, name)
-	if link == nil || (link.Attrs().Alias != alias && link.Attrs().Alias != "") {
+	if link == nil || !ours(link) {
 		return err
 	}
 	if err := h.LinkDel(link); err != nil && !isNoLink(err) {

@@ -162,7 +162,7 @@ func (m *Manager) stepBridge(n *Network, mk *mark) plan.Step {
 			if err != nil || !made {
 				return err
 			}
-			return deleteLink(h, mk.Bridge, n.alias())
+			return deleteLink(h, mk.Bridge, n.owns)
 		},
 	}
 }
