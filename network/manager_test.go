@@ -176,9 +176,9 @@ func TestParallelReserve(t *testing.T) {
 	}
 }
 
-// TestReap: what a crash can leave at any point of Reserve is released, and the
+// TestDrop: what a crash can leave at any point of Reserve is released, and the
 // living are left alone.
-func TestReap(t *testing.T) {
+func TestDrop(t *testing.T) {
 	w := newWorld(t, "iptables-nft", "0")
 	def := w.find(Bridge)
 	alive := w.start(def, "alive", "8080:80")
@@ -193,8 +193,15 @@ func TestReap(t *testing.T) {
 	w.must(err)
 	w.must(os.Truncate(w.m.endpointPath(def, cut.ContainerID), 10))
 
-	w.must(w.m.Reap(context.Background(), func(id string) bool { return id != alive.ep.ContainerID }, nil))
-	w.must(w.m.Reap(context.Background(), func(id string) bool { return id != alive.ep.ContainerID }, nil))
+	for range 2 {
+		eps, err := w.m.Endpoints(def)
+		w.must(err)
+		for _, ep := range eps {
+			if ep.ContainerID != alive.ep.ContainerID {
+				w.must(w.m.Drop(context.Background(), &ep, nil))
+			}
+		}
+	}
 	eps, err := w.m.Endpoints(def)
 	w.must(err)
 	if len(eps) != 1 || eps[0].ContainerName != "alive" {

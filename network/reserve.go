@@ -22,7 +22,7 @@ import (
 // Reserve takes an address and the host ports for a container, and records
 // them. On error nothing is held. The caller keeps the endpoint open as long
 // as the container lives, because its sockets hold the ports; a caller that
-// dies leaves a record behind for [Manager.Reap].
+// dies leaves a record behind for [Manager.Drop].
 func (m *Manager) Reserve(n *Network, spec EndpointSpec) (*Endpoint, error) {
 	ep, err := m.newEndpoint(n, spec)
 	if err != nil {
@@ -258,6 +258,9 @@ func (m *Manager) releaseAddresses(ep *Endpoint) (err error) {
 		if o == owner {
 			mine = append(mine, ip)
 		}
+	}
+	if err := pool.Err(); err != nil {
+		return err
 	}
 	for _, ip := range mine {
 		if _, err := pool.Release(ip, owner); err != nil {
