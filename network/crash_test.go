@@ -185,3 +185,28 @@ func TestUntaggedLinksGo(t *testing.T) {
 		t.Errorf("left behind: %s", got)
 	}
 }
+
+// TestRuleProgramsShareTheLock: what adds and removes the rules of a network has
+// the lock for doing so.
+func TestRuleProgramsShareTheLock(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	dir, ctx, def := t.TempDir(), context.Background(), w.find(Bridge)
+	for _, name := range []string{"", "-restore"} {
+		script := "#!/bin/sh\nls -l /proc/$$/fd >>" + dir + "/seen" + name + "\nexec iptables-legacy" + name + " \"$@\"\n"
+		w.must(os.WriteFile(dir+"/ipt"+name, []byte(script), 0o700))
+	}
+	opt := w.m.opt
+	opt.IPTables = dir + "/ipt"
+	m, err := Open(opt)
+	w.must(err)
+	defer m.Close()
+	for _, do := range []func(context.Context, *Network, plan.Observer) error{m.Up, m.Down} {
+		w.must(do(ctx, def, nil))
+		seen, err := os.ReadFile(dir + "/seen-restore")
+		w.must(err)
+		if runs, locks := strings.Count(string(seen), "total"), strings.Count(string(seen), "networks.lock"); runs == 0 || locks != runs {
+			t.Errorf("of %d programs %d had the lock", runs, locks)
+		}
+		w.must(os.Remove(dir + "/seen-restore"))
+	}
+}

@@ -81,7 +81,7 @@ func (m *Manager) whileUnused(n *Network, fn func() error) error {
 	if len(eps) > 0 {
 		return inUse(n, eps)
 	}
-	unlockAll, err := lock(m.statePath("networks.lock"), unix.LOCK_EX)
+	unlockAll, err := m.lockNetworks()
 	if err != nil {
 		return err
 	}

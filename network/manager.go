@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -29,6 +30,11 @@ type Options struct {
 	ChainPrefix string
 	// IPTables is the iptables program, empty for the one in PATH.
 	IPTables string
+	// Hold gives open files that the iptables programs inherit while they add
+	// rules: the lock by which others see that this process lives. A process
+	// that is killed then seems to live until its last rule is in place, and
+	// whoever clears up finds it. Nil means none.
+	Hold func() []*os.File
 	// Notice is told, once each, what the user should know but need not act on.
 	Notice func(text string)
 }
@@ -68,6 +74,7 @@ func Open(opt Options) (*Manager, error) {
 		return nil, fmt.Errorf("opening networks: %w", err)
 	}
 	m := &Manager{opt: opt, owner: "host", fw: firewall.New(opt.IPTables)}
+	m.fw.Hold = opt.Hold
 	if state != DefaultState {
 		// Another state directory is another mini: its tags must differ.
 		sum := sha256.Sum256([]byte(state))

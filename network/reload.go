@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/plan"
 )
@@ -15,7 +13,7 @@ import (
 // bridge's settings, the shared chains, its rules, and those of its containers.
 // What is there stays as it is.
 func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer) error {
-	unlock, err := lock(m.statePath("networks.lock"), unix.LOCK_EX)
+	unlock, err := m.lockNetworks()
 	if err != nil {
 		return err
 	}
@@ -101,7 +99,7 @@ func (m *Manager) stepRepublish(ep *Endpoint) plan.Step {
 		}
 		var errs []error
 		for _, r := range ep.Rules {
-			_, err := m.fw.Ensure(r)
+			_, err := m.fw.Ensure(ctx, r)
 			errs = append(errs, err)
 		}
 		now, err := m.Endpoint(networkOf(ep), ep.ContainerID)

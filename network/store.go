@@ -75,6 +75,27 @@ func ignoreMissing(err error) error {
 // lock takes a flock on path, which it creates with its directory. How is
 // unix.LOCK_EX or unix.LOCK_SH. The kernel drops the lock when its holder dies.
 func lock(path string, how int) (unlock func(), err error) {
+	f, err := lockFile(path, how)
+	if err != nil {
+		return nil, err
+	}
+	// Closing drops the lock; nothing was written that a close could lose.
+	return func() { _ = f.Close() }, nil
+}
+
+// lockNetworks takes the lock for bringing networks up and down. The programs
+// that change rules share it: a killed mini's last change is made before the
+// next mini looks.
+func (m *Manager) lockNetworks() (unlock func(), err error) {
+	f, err := lockFile(m.statePath("networks.lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	end := m.fw.Lend(f)
+	return func() { end(); _ = f.Close() }, nil // as in lock
+}
+
+func lockFile(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
@@ -93,6 +114,5 @@ func lock(path string, how int) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", path, errors.Join(err, f.Close()))
 	}
-	// Closing drops the lock; nothing was written that a close could lose.
-	return func() { _ = f.Close() }, nil
+	return f, nil
 }

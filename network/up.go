@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/plan"
@@ -24,7 +22,7 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 	if up, err := m.isUp(n); up || err != nil {
 		return err
 	}
-	unlock, err := lock(m.statePath("networks.lock"), unix.LOCK_EX)
+	unlock, err := m.lockNetworks()
 	if err != nil {
 		return err
 	}

@@ -109,15 +109,15 @@ func (m *Manager) stepRule(r firewall.Noted) plan.Step {
 	added := false
 	return plan.Step{
 		Name: r.Name, Why: r.Why, Cmds: []string{r.AddCommand()},
-		Do: func(context.Context) (err error) {
-			added, err = m.fw.Ensure(r.Rule)
+		Do: func(ctx context.Context) (err error) {
+			added, err = m.fw.Ensure(ctx, r.Rule)
 			return err
 		},
-		Undo: func(context.Context) error {
+		Undo: func(ctx context.Context) error {
 			if !added {
 				return nil
 			}
-			return m.fw.Remove(r.Rule)
+			return m.fw.Remove(ctx, r.Rule)
 		},
 	}
 }
@@ -130,11 +130,11 @@ func (m *Manager) stepUserJump(r firewall.Noted, ours firewall.Rule) plan.Step {
 		added, err = m.fw.EnsureAhead(ctx, r.Rule, ours)
 		return err
 	}
-	step.Undo = func(context.Context) error {
+	step.Undo = func(ctx context.Context) error {
 		if !added {
 			return nil
 		}
-		return m.fw.Remove(r.Rule)
+		return m.fw.Remove(ctx, r.Rule)
 	}
 	return step
 }

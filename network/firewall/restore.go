@@ -77,9 +77,9 @@ func scriptOf(lines []line) string {
 	return b.String()
 }
 
-// page is how much iptables-restore reads at once: stdio's buffer for a pipe,
-// and the least capacity of a pipe, see F_SETPIPE_SZ in fcntl(2).
-const page = 4096
+// page is the least capacity of a pipe in bytes, see F_SETPIPE_SZ in fcntl(2).
+// iptables-restore reads no more than that at once.
+var page = os.Getpagesize()
 
 // padded fills input up to whole pages with a comment.
 func padded(input string) string {
@@ -91,41 +91,87 @@ func padded(input string) string {
 }
 
 // run feeds input to iptables-restore, which changes only what it names, and
-// returns when the change is committed, or with wait when the program has ended.
+// returns when the program has ended. The program inherits the open files of
+// [Tool.Hold] and [Tool.Lend]: if mini is killed meanwhile, the locks on them
+// stay until the change is made or refused.
+func (t *Tool) run(ctx context.Context, input string) error {
+	c, err := t.start(ctx, append(t.lent(), t.hold()...))
+	if err != nil {
+		return err
+	}
+	_, err = c.stdin.WriteString(input)
+	return c.end(err)
+}
+
+// runDelete is run for input that only deletes rules, and returns when the change
+// is committed.
 //
 // That is some 10 ms before the program ends where it deletes rules: nf_tables
 // makes whoever closes a netlink socket wait until the deleted rules are out of
 // use on every CPU. Nobody needs to wait for that, so the program is left to end
 // alone. It reads page after page of a pipe that holds one page. Once it has
 // taken the page after the input, it has worked off the input.
-func (t *Tool) run(ctx context.Context, input string, wait bool) error {
-	path, err := t.restorePath()
+//
+// It does not inherit the files of [Tool.Hold]: a dead owner would seem to live
+// while the program ends.
+func (t *Tool) runDelete(ctx context.Context, input string) error {
+	c, err := t.start(ctx, t.lent())
 	if err != nil {
 		return err
 	}
+	if !c.onePage {
+		_, err = c.stdin.WriteString(input)
+		return c.end(err)
+	}
+	// The last byte fits into the pipe when the page before it was taken.
+	if _, err = c.stdin.WriteString(padded(input) + padded("") + "\n"); err != nil {
+		return c.end(err)
+	}
+	// The program reads to the end, and fails no more.
+	_ = c.stdin.Close()
+	return nil
+}
+
+// child is a running iptables-restore.
+type child struct {
+	cmd     *exec.Cmd
+	stdin   *os.File
+	stderr  bytes.Buffer
+	ended   chan error
+	onePage bool // the pipe holds one page
+}
+
+func (t *Tool) start(ctx context.Context, files []*os.File) (*child, error) {
+	path, err := t.restorePath()
+	if err != nil {
+		return nil, err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("making a pipe for %s: %w", path, err)
+		return nil, fmt.Errorf("making a pipe for %s: %w", path, err)
 	}
-	defer w.Close()
-	stderr := new(bytes.Buffer)
-	cmd := exec.CommandContext(ctx, path, "--noflush", "-w")
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Stdin, cmd.Stderr = r, stderr
-	_, sizeErr := unix.FcntlInt(r.Fd(), unix.F_SETPIPE_SZ, page)
-	err = cmd.Start()
+	c := &child{cmd: exec.CommandContext(ctx, path, "--noflush", "-w"), stdin: w, ended: make(chan error, 1)}
+	c.cmd.Env = append(os.Environ(), "LC_ALL=C")
+	c.cmd.Stdin, c.cmd.Stderr, c.cmd.ExtraFiles = r, &c.stderr, files
+	// The kernel may round the size up.
+	size, err := unix.FcntlInt(r.Fd(), unix.F_SETPIPE_SZ, page)
+	c.onePage = err == nil && size == page
+	err = c.cmd.Start()
 	if err = errors.Join(err, r.Close()); err != nil {
-		return &CommandError{Args: cmd.Args, Err: err}
+		return nil, &CommandError{Args: c.cmd.Args, Err: errors.Join(err, w.Close())}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	// The last byte fits into the pipe when the page before it was taken.
-	_, err = w.WriteString(padded(input) + padded("") + "\n")
-	if err == nil && sizeErr == nil && !wait {
-		return nil
+	go func() { c.ended <- c.cmd.Wait() }()
+	return c, nil
+}
+
+// end waits for the program. It has more to say than a failed write.
+func (c *child) end(writeErr error) error {
+	err := errors.Join(c.stdin.Close(), <-c.ended)
+	if err == nil {
+		err = writeErr
 	}
-	if err := errors.Join(w.Close(), <-ended); err != nil {
-		return &CommandError{Args: cmd.Args, Stderr: stderr.String(), Err: err}
+	if err != nil {
+		return &CommandError{Args: c.cmd.Args, Stderr: c.stderr.String(), Err: err}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"sync"
@@ -15,10 +16,44 @@ import (
 // use by several goroutines. What it does happens in the network namespace of
 // the calling thread.
 type Tool struct {
+	// Hold, if set, gives open files that a program inherits which adds rules:
+	// the lock that says that the rules' owner lives. An owner that is killed
+	// seems to live until the rules are in place and can be found.
+	Hold func() []*os.File
+
 	path string
 	once sync.Once
 	ipt  *iptables.IPTables
 	err  error
+
+	mu    sync.Mutex
+	loans []*os.File
+}
+
+func (t *Tool) hold() []*os.File {
+	if t.Hold == nil {
+		return nil
+	}
+	return t.Hold()
+}
+
+// Lend lets every program that changes rules inherit f, a locked file, until end
+// is called: the lock lasts as long as the last of them.
+func (t *Tool) Lend(f *os.File) (end func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.loans = append(t.loans, f)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.loans = slices.DeleteFunc(t.loans, func(o *os.File) bool { return o == f })
+	}
+}
+
+func (t *Tool) lent() []*os.File {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.loans)
 }
 
 // New gives a Tool for the iptables program at path, or for the one in PATH
@@ -119,30 +154,18 @@ func (t *Tool) Has(r Rule) (bool, error) {
 	return ok && err == nil, nil
 }
 
-// Add adds a rule without looking whether it exists.
-func (t *Tool) Add(r Rule) error {
-	ipt, err := t.tables()
-	if err != nil {
-		return err
-	}
-	if r.First {
-		err = ipt.Insert(r.Table, r.Chain, 1, r.Spec...)
-	} else {
-		err = ipt.Append(r.Table, r.Chain, r.Spec...)
-	}
-	if err != nil {
-		return fmt.Errorf("adding a rule to chain %s: %w", r.Chain, err)
-	}
-	return nil
-}
+// Add adds a rule without looking whether it exists. Rules are changed through
+// iptables-restore, also single ones, because it can inherit locks: see
+// [Tool.Lend].
+func (t *Tool) Add(ctx context.Context, r Rule) error { return t.AddAll(ctx, []Rule{r}) }
 
 // Ensure adds a rule unless it exists, and says whether it added it.
-func (t *Tool) Ensure(r Rule) (added bool, err error) {
+func (t *Tool) Ensure(ctx context.Context, r Rule) (added bool, err error) {
 	ok, err := t.Has(r)
 	if err != nil || ok {
 		return false, err
 	}
-	return true, t.Add(r)
+	return true, t.Add(ctx, r)
 }
 
 // EnsureAhead is [Tool.Ensure] for a rule that goes to the head of its chain. A
@@ -156,7 +179,7 @@ func (t *Tool) EnsureAhead(ctx context.Context, r, other Rule) (added bool, err 
 	at, below := slices.IndexFunc(lines, r.jumpedBy), slices.IndexFunc(lines, other.jumpedBy)
 	switch {
 	case at < 0:
-		return true, t.Add(r)
+		return true, t.Add(ctx, r)
 	case below < 0 || at < below:
 		return false, nil
 	}
@@ -164,20 +187,11 @@ func (t *Tool) EnsureAhead(ctx context.Context, r, other Rule) (added bool, err 
 }
 
 // Remove deletes exactly the rule r. It is no error when it is not there.
-func (t *Tool) Remove(r Rule) error {
-	ipt, err := t.tables()
-	if err != nil {
-		return err
-	}
-	if err := ipt.Delete(r.Table, r.Chain, r.Spec...); err != nil && !notExist(err) {
-		return fmt.Errorf("deleting a rule of chain %s: %w", r.Chain, err)
-	}
-	return nil
-}
+func (t *Tool) Remove(ctx context.Context, r Rule) error { return t.RemoveAll(ctx, []Rule{r}) }
 
 // HasAll tells whether all rules exist, with one program run.
 func (t *Tool) HasAll(ctx context.Context, rules []Rule) (bool, error) {
-	err := t.run(ctx, script(rules, func(Rule) string { return "-C" }), true)
+	err := t.run(ctx, script(rules, func(Rule) string { return "-C" }))
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		return false, nil
@@ -210,17 +224,17 @@ func (t *Tool) Gaps(ctx context.Context, rules []Rule) (drop, add []Rule, err er
 
 // Replace drops rules and adds others, in one transaction for each table.
 func (t *Tool) Replace(ctx context.Context, drop, add []Rule) error {
-	return t.run(ctx, replaceScript(drop, add), true)
+	return t.run(ctx, replaceScript(drop, add))
 }
 
 // AddAll adds rules in one transaction: all of them or, on error, none.
 func (t *Tool) AddAll(ctx context.Context, rules []Rule) error {
-	return t.run(ctx, script(rules, Rule.addOp), false)
+	return t.run(ctx, script(rules, Rule.addOp))
 }
 
 // RemoveAll deletes exactly these rules. Those that are not there are no error.
 func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
-	if err := t.run(ctx, script(rules, deleteOp), false); err == nil {
+	if err := t.runDelete(ctx, script(rules, deleteOp)); err == nil {
 		return nil
 	}
 	// One missing rule fails the whole batch: leave out what is not there.
@@ -237,5 +251,5 @@ func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
 	if len(there) == 0 {
 		return nil
 	}
-	return t.run(ctx, script(there, deleteOp), false)
+	return t.runDelete(ctx, script(there, deleteOp))
 }

@@ -67,12 +67,12 @@ func TestToolChains(t *testing.T) {
 			}
 		}
 		r := rules(1)[0]
-		must(t, tool.Add(r))
+		must(t, tool.Add(context.Background(), r))
 		gone, err := tool.DeleteChain(c)
 		if must(t, err); gone {
 			t.Error("a chain with a rule was deleted")
 		}
-		must(t, tool.Remove(r))
+		must(t, tool.Remove(context.Background(), r))
 		for range 2 {
 			gone, err = tool.DeleteChain(c)
 			if must(t, err); !gone {
@@ -83,7 +83,7 @@ func TestToolChains(t *testing.T) {
 		if must(t, err); len(list) != 0 {
 			t.Errorf("a chain that is gone lists %q", list)
 		}
-		must(t, tool.Remove(r))
+		must(t, tool.Remove(context.Background(), r))
 		if ok, err := tool.Has(r); ok || err != nil {
 			t.Errorf("a rule of a chain that is gone: %v, %v", ok, err)
 		}
@@ -101,7 +101,7 @@ func TestToolBatch(t *testing.T) {
 		if must(t, err); len(list) != len(batch) {
 			t.Fatalf("the chain has %d rules right after AddAll, want %d", len(list), len(batch))
 		}
-		must(t, tool.Remove(batch[7])) // a gap does not stop the rest
+		must(t, tool.Remove(ctx, batch[7])) // a gap does not stop the rest
 		must(t, tool.RemoveAll(ctx, batch))
 		must(t, tool.RemoveAll(ctx, batch[:2]))
 		list, err = tool.List(c)
@@ -166,4 +166,42 @@ func ExampleRule_AddCommand() {
 	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", m, netip.MustParseAddr("172.17.0.2")).AddCommand())
 	// Output:
 	// iptables -t nat -A DOCKER -p tcp -m tcp --dport 8080 -m comment --comment mini:a1b2c3d4e5f6:web -j DNAT --to-destination 172.17.0.2:80
+}
+
+// TestAddsInheritTheLocks: when the process that adds rules is gone, its locks
+// last until the program that it started has ended.
+func TestAddsInheritTheLocks(t *testing.T) {
+	dir := t.TempDir()
+	must(t, unix.Mkfifo(dir+"/started", 0o600))
+	must(t, unix.Mkfifo(dir+"/go", 0o600))
+	script := "#!/bin/sh\necho x >" + dir + "/started\nread x <" + dir + "/go\n"
+	must(t, os.WriteFile(dir+"/ipt", []byte(script), 0o700))
+	must(t, os.WriteFile(dir+"/ipt-restore", []byte(script), 0o700))
+	lock := func(name string) *os.File {
+		f, err := os.OpenFile(dir+"/"+name, os.O_RDWR|os.O_CREATE, 0o600)
+		must(t, err)
+		must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+		return f
+	}
+	life, loan := lock("life"), lock("loan")
+	tool := New(dir + "/ipt")
+	tool.Hold = func() []*os.File { return []*os.File{life} }
+	end := tool.Lend(loan)
+	added := make(chan error, 1)
+	go func() { added <- tool.AddAll(context.Background(), rules(1)) }()
+	_, err := os.ReadFile(dir + "/started")
+	must(t, err)
+	must(t, errors.Join(life.Close(), loan.Close()))
+	end()
+	for _, name := range []string{"life", "loan"} {
+		f, err := os.Open(dir + "/" + name)
+		must(t, err)
+		defer f.Close()
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			t.Errorf("lock %s while the program runs: got %v, want EWOULDBLOCK", name, err)
+		}
+	}
+	must(t, os.WriteFile(dir+"/go", []byte("x\n"), 0))
+	must(t, <-added)
+	must(t, errors.Join(lock("life").Close(), lock("loan").Close()))
 }
