@@ -25,8 +25,8 @@ func (m *Manager) Remove(ctx context.Context, n *Network, observe plan.Observer)
 		}
 		// The definition goes before the state: a crash in between leaves only
 		// a directory on a tmpfs that nobody looks for.
-		if err := os.Remove(m.defPath(n.Name)); err != nil {
-			return fmt.Errorf("removing network %s: %w", n.Name, ignoreMissing(err))
+		if err := ignoreMissing(os.Remove(m.defPath(n.Name))); err != nil {
+			return fmt.Errorf("removing network %s: %w", n.Name, err)
 		}
 		return os.RemoveAll(m.netDir(n))
 	})
@@ -60,7 +60,8 @@ func (m *Manager) Prune(ctx context.Context, keep func(*Network) bool, observe p
 				removed = append(removed, n.Name)
 			}
 		}
-		if err != nil && !errors.Is(err, ErrInUse) {
+		// Somebody else may have removed it first.
+		if err != nil && !errors.Is(err, ErrInUse) && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}
@@ -74,6 +75,9 @@ func (m *Manager) whileUnused(n *Network, fn func() error) error {
 		return err
 	}
 	defer unlock()
+	if _, err := m.current(n); err != nil {
+		return err
+	}
 	eps, err := m.Endpoints(n)
 	if err != nil {
 		return err

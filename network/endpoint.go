@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/network/port"
 )
@@ -124,7 +126,7 @@ func (m *Manager) Endpoint(n *Network, container string) (*Endpoint, error) {
 			if _, err := os.Lstat(tempPath(path)); err == nil {
 				return m.bareEndpoint(n, container), nil
 			}
-			return nil, errorf(ErrNotFound, "container %s is not connected to network %s", container, n.Name)
+			return nil, notConnected(n, container)
 		}
 		var torn *json.SyntaxError
 		if errors.As(err, &torn) {
@@ -171,19 +173,60 @@ func (m *Manager) Rename(n *Network, container, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	ep, err := m.Endpoint(n, container)
-	if err != nil {
-		return err
-	}
-	ep.ContainerName = name
-	return m.save(ep)
+	return m.withRecord(n, container, func(now *Endpoint) error {
+		now.ContainerName = name
+		return m.write(now)
+	})
 }
 
 // networkOf gives what record keeping needs to know of an endpoint's network.
 func networkOf(ep *Endpoint) *Network { return &Network{ID: ep.NetworkID, Name: ep.NetworkName} }
 
-// save replaces the record.
+// withRecord calls fn with an endpoint's record as it is now. The lock is on the
+// directory of endpoints, and held by whoever replaces or removes a record: so
+// the name of the temporary file can be fixed, and no record comes back that
+// was removed. Reading needs no lock.
+func (m *Manager) withRecord(n *Network, container string, fn func(now *Endpoint) error) error {
+	unlock, err := m.lockRecords(n)
+	if errors.Is(err, fs.ErrNotExist) {
+		return notConnected(n, container)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	now, err := m.Endpoint(n, container)
+	if err != nil {
+		return err
+	}
+	return fn(now)
+}
+
+func (m *Manager) lockRecords(n *Network) (unlock func(), err error) {
+	dir, err := os.Open(m.endpointDir(n))
+	if err != nil {
+		return nil, err
+	}
+	return flock(dir, unix.LOCK_EX)
+}
+
+func notConnected(n *Network, container string) error {
+	return errorf(ErrNotFound, "container %s is not connected to network %s", container, n.Name)
+}
+
+// save replaces the record of an endpoint that has one. A name given by
+// [Manager.Rename] meanwhile stays.
 func (m *Manager) save(ep *Endpoint) error {
+	return m.withRecord(networkOf(ep), ep.ContainerID, func(now *Endpoint) error {
+		if now.ID == ep.ID {
+			ep.ContainerName = now.ContainerName
+		}
+		return m.write(ep)
+	})
+}
+
+// write replaces the record. The caller holds the lock.
+func (m *Manager) write(ep *Endpoint) error {
 	if err := replaceJSON(m.endpointPath(networkOf(ep), ep.ContainerID), ep); err != nil {
 		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, err)
 	}

@@ -25,7 +25,7 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 			used = append(used, ipam.Used{Prefix: n.Subnet, By: "network " + n.Name})
 		}
 	}
-	routes, err := m.onLinkRoutes("")
+	routes, err := m.onLinkRoutes(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +33,8 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 }
 
 // onLinkRoutes gives the prefixes that the host reaches without a gateway,
-// except through the link named skip.
-func (m *Manager) onLinkRoutes(skip string) ([]ipam.Used, error) {
+// except through links that skip, if set, wants.
+func (m *Manager) onLinkRoutes(skip func(netlink.Link) bool) ([]ipam.Used, error) {
 	h, err := m.host()
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (m *Manager) onLinkRoutes(skip string) ([]ipam.Used, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's routes: %w", err)
 	}
-	names := make(map[int]string)
+	names := make(map[int]string) // empty: skipped
 	var used []ipam.Used
 	for _, r := range routes {
 		if r.Dst == nil || r.Gw != nil || len(r.MultiPath) > 0 {
@@ -55,19 +55,23 @@ func (m *Manager) onLinkRoutes(skip string) ([]ipam.Used, error) {
 			continue // the default route
 		}
 		if _, ok := names[r.LinkIndex]; !ok {
-			names[r.LinkIndex] = linkName(h, r.LinkIndex)
+			names[r.LinkIndex] = linkName(h, r.LinkIndex, skip)
 		}
-		if name := names[r.LinkIndex]; name != skip {
+		if name := names[r.LinkIndex]; name != "" {
 			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(addr, bits), By: "route on " + name})
 		}
 	}
 	return used, nil
 }
 
-func linkName(h *netlink.Handle, index int) string {
+// linkName gives "" for a link to be skipped.
+func linkName(h *netlink.Handle, index int, skip func(netlink.Link) bool) string {
 	link, err := h.LinkByIndex(index)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Sprintf("link %d", index)
+	case skip != nil && skip(link):
+		return ""
 	}
 	return link.Attrs().Name
 }

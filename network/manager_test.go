@@ -186,9 +186,8 @@ func TestDrop(t *testing.T) {
 	w.must(dead.ep.Close())
 
 	// A record that was cut short, whose owner has an address already.
-	cut, err := w.m.newEndpoint(def, w.spec("cut"))
+	_, cut, err := w.m.intend(def, w.spec("cut"))
 	w.must(err)
-	w.must(w.m.intend(def, cut))
 	_, err = w.m.allocate(def, cut, netip.Addr{})
 	w.must(err)
 	w.must(os.Truncate(w.m.endpointPath(def, cut.ContainerID), 10))
@@ -252,4 +251,110 @@ func TestLoopbackPlan(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestRemovedMeanwhile: what was found before is compared with what is there
+// once the lock is held.
+func TestRemovedMeanwhile(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	ctx, old := context.Background(), w.create(CreateOptions{Name: "web"})
+	w.must(w.m.Remove(ctx, old, nil))
+	wantErr(t, "removing it twice", w.m.Remove(ctx, old, nil), ErrNotFound, "network web not found")
+	now := w.create(CreateOptions{Name: "web"})
+	wantErr(t, "removing the one before", w.m.Remove(ctx, old, nil), ErrNotFound, "network web not found")
+	wantErr(t, "bringing up the one before", w.m.Up(ctx, old, nil), ErrNotFound, "network web not found")
+	_, err := w.m.Reserve(old, w.spec("a"))
+	wantErr(t, "an address of the one before", err, ErrNotFound, "network web not found")
+	if got := w.find("web"); got.ID != now.ID {
+		t.Errorf("got %s, want %s", got.ID, now.ID)
+	}
+}
+
+// TestMovesAside: two roots that were first used while neither was up have
+// chosen the same subnet. The second one to be used takes another.
+func TestMovesAside(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	first := w.m
+	opt := first.opt
+	opt.Root, opt.State = t.TempDir(), t.TempDir()
+	second, err := Open(opt)
+	w.must(err)
+	defer second.Close()
+	a := w.find(Bridge)
+	w.m = second
+	b := w.find(Bridge)
+	if a.Subnet != b.Subnet {
+		t.Fatalf("the subnets are %s and %s: nothing to test", a.Subnet, b.Subnet)
+	}
+	w.m = first
+	w.start(a, "a")
+	w.m = second
+	clash := w.create(CreateOptions{Name: "clash"})
+	w.sh("ip route add " + clash.Subnet.String() + " dev uplink0")
+	w.must(second.Up(context.Background(), clash, nil))
+	box := w.start(b, "b")
+	if now := w.find(Bridge); now.Subnet.Overlaps(a.Subnet) || !now.Subnet.Contains(box.ep.IP) || box.ep.Gateway != now.Gateway || now.ID != b.ID {
+		t.Errorf("the second network is %+v, its container has %s", now, box.ep.IP)
+	}
+	w.serve(w.outside, ":80")
+	w.answers("b to the world", box.ns, outsideAddr+":80", hostAddr)
+	// A subnet that the user asked for stays.
+	fixed := w.create(CreateOptions{Name: "fixed", Subnet: netip.MustParsePrefix("10.77.0.0/24")})
+	w.sh("ip route add 10.77.0.0/24 dev uplink0")
+	_, err = w.m.Reserve(fixed, w.spec("c"))
+	w.must(err)
+	if err := w.m.Up(context.Background(), fixed, nil); err == nil {
+		t.Error("a clash of a subnet that was asked for: no error")
+	}
+}
+
+// TestRename: a new name survives a monitor that is still starting, loses
+// nothing of what the monitor writes, and brings no record back.
+func TestRename(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	def := w.find(Bridge)
+	_, ep, err := w.m.intend(def, w.spec("old"))
+	w.must(err)
+	w.must(w.m.Rename(def, ep.ContainerID, "new"))
+	w.must(w.m.claim(def, ep, w.spec("old")))
+	got, err := w.m.Endpoint(def, ep.ContainerID)
+	w.must(err)
+	if got.ContainerName != "new" || got.IP != ep.IP || !got.IP.IsValid() {
+		t.Errorf("the record is %+v", got)
+	}
+	w.must(w.m.Release(ep))
+	wantErr(t, "a container that is gone", w.m.Rename(def, ep.ContainerID, "newer"), ErrNotFound, "is not connected")
+	wantErr(t, "saving what was released", w.m.save(ep), ErrNotFound, "is not connected")
+}
+
+// TestRenameRaces: renaming, saving and releasing at once leave no record, no
+// temporary file, and no address.
+func TestRenameRaces(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	def := w.find(Bridge)
+	for i := range 50 {
+		ep, err := w.m.Reserve(def, w.spec("old"))
+		w.must(err)
+		var wg sync.WaitGroup
+		errs := make([]error, 4)
+		for j := range errs {
+			wg.Go(func() {
+				if mine := *ep; j == 0 {
+					errs[j] = w.m.save(&mine)
+				} else {
+					errs[j] = w.m.Rename(def, ep.ContainerID, fmt.Sprintf("new-%d-%d", i, j))
+				}
+			})
+		}
+		w.must(w.m.Release(ep))
+		wg.Wait()
+		for _, err := range errs {
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		if left, err := os.ReadDir(w.m.endpointDir(def)); len(left) != 0 || err != nil {
+			t.Fatalf("left behind: %v, %v", left, err)
+		}
+	}
 }

@@ -45,6 +45,9 @@ type Network struct {
 	IPRange netip.Prefix `json:"ip_range"`
 	// Internal networks have no way in or out.
 	Internal bool `json:"internal,omitempty"`
+	// AnySubnet: the user asked for none. It was chosen, and another is chosen
+	// when it clashes with the host before the network is used.
+	AnySubnet bool `json:"any_subnet,omitempty"`
 	// MTU in bytes; 0 means that of the host's default route.
 	MTU int `json:"mtu,omitempty"`
 	// Bridge is the link's name. For the default network it is a wish: when
@@ -151,6 +154,7 @@ func (m *Manager) chooseSubnet(n *Network) error {
 	if n.Subnet.IsValid() {
 		err = ipam.CheckOverlap(n.Subnet, used)
 	} else {
+		n.AnySubnet = true
 		n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used)
 	}
 	if err != nil {
@@ -187,6 +191,16 @@ func (m *Manager) Find(ref string) (*Network, error) {
 		return all[0], nil
 	}
 	return nil, errorf(ErrAmbiguous, "network %s is ambiguous (%d matches found on ID prefix)", ref, len(all))
+}
+
+// current reads the definition of n again. It may be gone, or one of the same
+// name may have taken its place.
+func (m *Manager) current(n *Network) (*Network, error) {
+	now, err := m.load(n.Name)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && now.ID != n.ID) {
+		return nil, errorf(ErrNotFound, "network %s not found", n.Name)
+	}
+	return now, err
 }
 
 // load reads one definition; the predefined ones are made when they are missing.

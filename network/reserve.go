@@ -24,11 +24,11 @@ import (
 // as the container lives, because its sockets hold the ports; a caller that
 // dies leaves a record behind for [Manager.Drop].
 func (m *Manager) Reserve(n *Network, spec EndpointSpec) (*Endpoint, error) {
-	ep, err := m.newEndpoint(n, spec)
-	if err != nil {
+	if err := m.moveAside(n); err != nil {
 		return nil, err
 	}
-	if err := m.intend(n, ep); err != nil {
+	n, ep, err := m.intend(n, spec)
+	if err != nil {
 		return nil, err
 	}
 	if err := m.claim(n, ep, spec); err != nil {
@@ -72,15 +72,25 @@ func vethName(s EndpointSpec) string {
 
 // intend writes the record before anything is taken. The lock is shared with
 // other containers, and keeps the network from being removed meanwhile.
-func (m *Manager) intend(n *Network, ep *Endpoint) error {
+// It gives the network as it is now.
+func (m *Manager) intend(n *Network, spec EndpointSpec) (*Network, *Endpoint, error) {
 	unlock, err := lock(m.netDir(n)+"/lock", unix.LOCK_SH)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer unlock()
-	if _, err := os.Stat(m.defPath(n.Name)); err != nil {
-		return errorf(ErrNotFound, "network %s not found", n.Name)
+	if n, err = m.current(n); err != nil {
+		return nil, nil, err
 	}
+	ep, err := m.newEndpoint(n, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, ep, m.createRecord(n, ep)
+}
+
+// createRecord writes the first record of an endpoint.
+func (m *Manager) createRecord(n *Network, ep *Endpoint) error {
 	data, err := json.Marshal(ep)
 	if err != nil {
 		return fmt.Errorf("recording the endpoint of %s: %w", ep.ContainerName, err)
@@ -217,6 +227,14 @@ func (ep *Endpoint) holds(b *port.BindError) bool {
 // that was done before. The kernel objects must be gone: see [Manager.DetachPlan].
 func (m *Manager) Release(ep *Endpoint) error {
 	n := networkOf(ep)
+	unlock, err := m.lockRecords(n)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ep.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
+	}
+	defer unlock()
 	path := m.endpointPath(n, ep.ContainerID)
 	// What a killed writer left, if anything.
 	if err := ignoreMissing(os.Remove(tempPath(path))); err != nil {
@@ -225,7 +243,7 @@ func (m *Manager) Release(ep *Endpoint) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return ep.Close()
 	}
-	err := errors.Join(ep.Close(), m.releaseAddresses(ep))
+	err = errors.Join(ep.Close(), m.releaseAddresses(ep))
 	if err != nil {
 		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // replaceJSON writes v to path so that readers see the old or the new content.
-// There is one writer at a time, by a lock or because it owns the record.
+// There is one writer at a time, by a lock that the caller holds.
 func replaceJSON(path string, v any) error {
 	return withTemp(path, v, false, func(tmp string) error { return os.Rename(tmp, path) })
 }
@@ -39,7 +39,7 @@ func withTemp(path string, v any, durable bool, place func(tmp string) error) er
 	}
 	f, err := os.OpenFile(tempPath(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("opening a file to write %s: %w", path, err)
 	}
 	_, err = f.Write(append(data, '\n'))
 	if err == nil && durable {
@@ -75,27 +75,30 @@ func ignoreMissing(err error) error {
 // lock takes a flock on path, which it creates with its directory. How is
 // unix.LOCK_EX or unix.LOCK_SH. The kernel drops the lock when its holder dies.
 func lock(path string, how int) (unlock func(), err error) {
-	f, err := lockFile(path, how)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, err
 	}
-	// Closing drops the lock; nothing was written that a close could lose.
-	return func() { _ = f.Close() }, nil
+	return flock(f, how)
 }
 
 // lockNetworks takes the lock for bringing networks up and down. The programs
 // that change rules share it: a killed mini's last change is made before the
 // next mini looks.
 func (m *Manager) lockNetworks() (unlock func(), err error) {
-	f, err := lockFile(m.statePath("networks.lock"), unix.LOCK_EX)
+	f, err := openLock(m.statePath("networks.lock"))
+	if err != nil {
+		return nil, err
+	}
+	drop, err := flock(f, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
 	end := m.fw.Lend(f)
-	return func() { end(); _ = f.Close() }, nil // as in lock
+	return func() { end(); drop() }, nil
 }
 
-func lockFile(path string, how int) (*os.File, error) {
+func openLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
@@ -105,6 +108,11 @@ func lockFile(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening lock %s: %w", path, err)
 	}
+	return f, nil
+}
+
+// flock locks f, and closes it when that fails.
+func flock(f *os.File, how int) (unlock func(), err error) {
 	for {
 		err = unix.Flock(int(f.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
@@ -112,7 +120,8 @@ func lockFile(path string, how int) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", path, errors.Join(err, f.Close()))
+		return nil, fmt.Errorf("locking %s: %w", f.Name(), errors.Join(err, f.Close()))
 	}
-	return f, nil
+	// Closing drops the lock; nothing was written that a close could lose.
+	return func() { _ = f.Close() }, nil
 }

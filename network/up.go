@@ -22,6 +22,9 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 	if up, err := m.isUp(n); up || err != nil {
 		return err
 	}
+	if err := m.moveAside(n); err != nil {
+		return err
+	}
 	unlock, err := m.lockNetworks()
 	if err != nil {
 		return err
@@ -29,6 +32,9 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 	defer unlock()
 	if up, err := m.isUp(n); up || err != nil {
 		return err // somebody else was faster
+	}
+	if n, err = m.current(n); err != nil {
+		return err
 	}
 	return m.bringUp(ctx, n, observe)
 }
@@ -92,7 +98,7 @@ func (m *Manager) prepareUp(ctx context.Context, n *Network, before *mark) (p pl
 	if mk, err = m.layout(n, chains.Prefix); err != nil {
 		return p, nil, err
 	}
-	if err := m.checkClash(n, mk.Bridge); err != nil {
+	if err := m.checkClash(n); err != nil {
 		return p, nil, err
 	}
 	stale := staleRules(before, mk)
@@ -153,8 +159,8 @@ func (m *Manager) markReady(n *Network, mk *mark) error {
 
 // checkClash compares the subnet with the host's routes as they are now: they
 // may have changed since the network was created.
-func (m *Manager) checkClash(n *Network, bridge string) error {
-	routes, err := m.onLinkRoutes(bridge)
+func (m *Manager) checkClash(n *Network) error {
+	routes, err := m.onLinkRoutes(n.owns)
 	if err != nil {
 		return err
 	}
