@@ -121,6 +121,9 @@ func newMonitor() (m *monitor, err error) {
 		m.starter.ownsStdin = a.Stdin
 	}
 	m.req.Options.Notice = func(text string) { _ = conn.Send(wire.TypeExplain, []byte("note: "+text+"\n")) }
+	// An iptables that outlives a killed monitor keeps the container's lock, so
+	// that nobody clears up before it has done what it was started for.
+	m.req.Options.hold = func() []*os.File { return []*os.File{m.life.file} }
 	if m.r, err = Open(m.req.Options); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/minirt/mini/network"
@@ -24,6 +25,8 @@ type Options struct {
 	ChainPrefix string
 	// Notice is told what the user should know but need not act on. May be nil.
 	Notice func(text string) `json:"-"`
+
+	hold func() []*os.File // see network.Options.Hold
 }
 
 // Runtime is one root with one state directory. It is safe for use by several
@@ -55,7 +58,7 @@ func Open(opt Options) (*Runtime, error) {
 		return nil, err
 	}
 	networks, err := network.Open(network.Options{
-		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Notice: opt.Notice,
+		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Notice: opt.Notice, Hold: opt.hold,
 	})
 	if err != nil {
 		return nil, err
