@@ -337,9 +337,10 @@ func TestRenameRaces(t *testing.T) {
 		w.must(err)
 		var wg sync.WaitGroup
 		errs := make([]error, 4)
+		mine := *ep
 		for j := range errs {
 			wg.Go(func() {
-				if mine := *ep; j == 0 {
+				if j == 0 {
 					errs[j] = w.m.save(&mine)
 				} else {
 					errs[j] = w.m.Rename(def, ep.ContainerID, fmt.Sprintf("new-%d-%d", i, j))

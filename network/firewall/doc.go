@@ -2,9 +2,9 @@
 //
 // [Base] and [Bridge] compute which chains and rules mini needs: pure
 // functions, tested against reviewed text. [Tool] puts them into the kernel.
-// Chains, jumps and single rules go through coreos/go-iptables; the rules of
-// one container go through one exec of iptables-restore, which is as fast for
-// a hundred ports as for one.
+// Chains, listings and checks go through coreos/go-iptables. Rules are added and
+// deleted through iptables-restore: one exec is as fast for a hundred ports as
+// for one, makes several changes at once or none, and can inherit a lock.
 //
 // Where a packet meets mini's chains (with the chain prefix DOCKER):
 //
