@@ -295,8 +295,28 @@ func childOf(p *host.Process) (int, error) {
 			}
 		}
 		if r := p.Wait(0); r.Err == nil {
-			return 0, fmt.Errorf("it ended: %v", r)
+			return monitorOf(r)
 		}
 	}
 	return 0, errors.New("it has no child")
+}
+
+// monitorOf finds the monitor of a detached run that was over before anybody
+// could look for its child: the container's id is its argument.
+func monitorOf(r host.Result) (int, error) {
+	id := strings.TrimSpace(r.Stdout)
+	if r.Code != 0 || id == "" {
+		return 0, fmt.Errorf("it ended: %v", r)
+	}
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err == nil && string(text) == "mini-monitor\x00"+id+"\x00" {
+			return strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return 0, fmt.Errorf("no monitor of container %s", id)
 }
