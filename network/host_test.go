@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -167,7 +166,7 @@ func (w *world) start(n *Network, name string, ports ...string) *box {
 	ns, err := netns.New()
 	w.must(err)
 	w.t.Cleanup(func() { ns.Close() })
-	ep, err := w.reserve(n, w.spec(name, ports...))
+	ep, err := w.m.Reserve(n, w.spec(name, ports...))
 	w.must(err)
 	w.t.Cleanup(func() { ep.Close() })
 	w.must(w.m.Up(context.Background(), n, nil))
@@ -175,19 +174,6 @@ func (w *world) start(n *Network, name string, ports ...string) *box {
 	w.must(err)
 	w.must(p.Run(context.Background(), nil))
 	return &box{ns: ns, ep: ep}
-}
-
-// reserve tries again for a second when a port is taken. Tests run beside each
-// other in one process: what one of them executes has, until its execve, a copy
-// of the sockets that another has just closed. A monitor is a process of its own.
-func (w *world) reserve(n *Network, spec EndpointSpec) (ep *Endpoint, err error) {
-	for range 100 {
-		if ep, err = w.m.Reserve(n, spec); !errors.Is(err, port.ErrInUse) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return ep, err
 }
 
 func (w *world) stop(b *box) {
