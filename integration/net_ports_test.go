@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,6 +76,35 @@ func TestSeveralPorts(t *testing.T) {
 	if got, err := askUDP(h, host.Inside, "127.0.0.1:5353"); err != nil || got != gateway {
 		t.Errorf("UDP through 127.0.0.1: sees %q, error %v", got, err)
 	}
+}
+
+// TestUnreadAnswers: a client that does not read keeps the dead container's
+// TCP connection, and with it the namespace, but not the cable.
+func TestUnreadAnswers(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	must(t, h.Run("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "nc", "-lp", "80", "-e", "yes"))
+	var client net.Conn
+	host.Eventually(t, 5*time.Second, func() (err error) {
+		client, err = h.Dial(t.Context(), host.Outside, "tcp4", "192.0.2.1:8080")
+		return err
+	})
+	defer client.Close()
+	pid := initPid(t, h, "web")
+	const queued = `/^ *[0-9]+: [0-9A-F]+:0050 [0-9A-F]+:[0-9A-F]+ 01 / && $5 !~ /^00000000:/`
+	host.Eventually(t, 5*time.Second, func() error {
+		if must(t, h.Exec("awk", queued, fmt.Sprintf("/proc/%d/net/tcp", pid), fmt.Sprintf("/proc/%d/net/tcp6", pid))) == "" {
+			return errors.New("the container has sent all it has")
+		}
+		return nil
+	})
+	must(t, h.Run("rm", "-f", "web"))
+	host.Eventually(t, 2*time.Second, func() error {
+		if links := must(t, h.Exec("ip", "-o", "link", "show", "type", "veth")); strings.Contains(links, "veth") {
+			return errors.New(links)
+		}
+		return nil
+	})
 }
 
 // TestPortOfOneHostAddress is open there only.

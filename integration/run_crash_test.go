@@ -35,17 +35,22 @@ func newCalm(t testing.TB) calm {
 	h.MustRun("rm", "first")
 	h.MustRun("network", "ls") // makes the definitions of the predefined networks
 	c := calm{Host: h, t: t}
-	// A veth pair that was let go is gone a little later.
+	// A veth pair that was let go is gone a little later, and the monitor after it.
 	host.Eventually(t, patience, func() (err error) {
 		if c.before, err = h.Snapshot(); err == nil {
-			err = noVeth(c.before)
+			err = nothingEnding(c.before)
 		}
 		return err
 	})
 	return c
 }
 
-func noVeth(s host.Snapshot) error {
+func nothingEnding(s host.Snapshot) error {
+	for _, line := range s[host.SecProcesses] {
+		if strings.Contains(line, "mini-monitor") {
+			return fmt.Errorf("a monitor is left: %s", line)
+		}
+	}
 	for _, line := range s[host.SecLinks] {
 		if strings.HasPrefix(line, "veth") {
 			return fmt.Errorf("a link is left: %s", line)
@@ -156,7 +161,7 @@ func released(h *host.Host) error {
 		if err != nil {
 			return err
 		}
-		if err := noVeth(s); err != nil {
+		if err := nothingEnding(s); err != nil {
 			return err
 		}
 		for _, line := range append(s[host.SecRules], s[host.SecNFT]...) {

@@ -2,11 +2,13 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/network/netns"
 	"github.com/minirt/mini/network/port"
@@ -150,6 +152,14 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 			"type", "veth", "peer", "name", v.Peer, "address", v.PeerMAC.String(), "mtu", mtu, "netns", ep.NamespaceName())},
 		Do: func(context.Context) error {
 			v.PeerNS = int(c.ns.Fd())
+			err := addVeth(v)
+			if !errors.Is(err, unix.EEXIST) {
+				return err
+			}
+			// The pair of the container's last life, with the same random part.
+			if err := m.DeleteLink(ep); err != nil {
+				return err
+			}
 			return addVeth(v)
 		},
 		Undo: func(context.Context) error {

@@ -129,7 +129,8 @@ func TestInternal(t *testing.T) {
 // TestUDPFlowMovesOn: a client that never pauses reaches the new container, not
 // what the old flow remembers.
 func TestUDPFlowMovesOn(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	eachKind(t, func(t *testing.T, backend, call string) {
+		w := makeWorld(t, backend, call)
 		def := w.find(Bridge)
 		var c net.Conn
 		w.in(w.outside, func() (err error) { c, err = net.Dial("udp4", hostAddr+":5353"); return err })

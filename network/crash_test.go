@@ -111,6 +111,41 @@ func (w *world) crashUp(n *Network, i int) {
 	w.must(p.Run(context.Background(), nil))
 }
 
+// TestLinkOutlivesContainer: a pair that stays with its namespace is deleted,
+// and is not in the way of the container's next life.
+func TestLinkOutlivesContainer(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	def, ctx := w.find(Bridge), context.Background()
+	a := w.start(def, "a")
+	// The namespace stays open, as an unanswered TCP connection keeps it.
+	w.must(w.m.Drop(ctx, a.ep, nil))
+	if !strings.Contains(w.sh("ip link"), a.ep.HostLink) {
+		t.Fatal("the pair went by itself: this test shows nothing")
+	}
+	spec := w.spec("a")
+	spec.ContainerID = a.ep.ContainerID
+	again, err := w.m.Reserve(def, spec)
+	w.must(err)
+	defer again.Close()
+	again.HostLink = a.ep.HostLink // in one restart of some thousands
+	ns, err := netns.New()
+	w.must(err)
+	defer ns.Close()
+	p, err := w.m.AttachPlan(again, ns)
+	w.must(err)
+	w.must(p.Run(ctx, nil))
+	if ports := w.sh("ip link show master mini0"); !strings.Contains(ports, again.HostLink) {
+		t.Errorf("the second life is not on the bridge:\n%s", ports)
+	}
+	w.must(w.m.Drop(ctx, again, nil))
+	for range 2 { // the second time there is nothing to do
+		w.must(w.m.DeleteLink(again))
+	}
+	if strings.Contains(w.sh("ip link"), again.HostLink) {
+		t.Error("the pair is still there")
+	}
+}
+
 func TestDisconnect(t *testing.T) {
 	w := newWorld(t, "iptables-nft", "0")
 	n := w.create(CreateOptions{Name: "web"})

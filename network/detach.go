@@ -7,8 +7,8 @@ import (
 )
 
 // DetachPlan gives the steps that disconnect a container that is dying: they
-// are safe to repeat, and after a crash at any point. The veth pair dies with
-// the container's namespace, and nobody waits for that.
+// are safe to repeat, and after a crash at any point. The veth pair mostly dies
+// with the container's namespace; [Manager.DeleteLink] is for what is left.
 func (m *Manager) DetachPlan(ep *Endpoint) plan.Plan {
 	p := plan.Plan{Title: "detach " + ep.ContainerName + " from network " + ep.NetworkName}
 	if ep.HostLink != "" {
@@ -25,13 +25,7 @@ func (m *Manager) DisconnectPlan(ep *Endpoint) plan.Plan {
 		Name: "delete " + ep.HostLink,
 		Why:  "The container lives on: both ends of its cable go at once.",
 		Cmds: []string{plan.Command("ip", "link", "delete", "dev", ep.HostLink)},
-		Do: func(context.Context) error {
-			h, err := m.host()
-			if err != nil {
-				return err
-			}
-			return deleteLink(h, ep.HostLink, ep.owns)
-		},
+		Do:   func(context.Context) error { return m.DeleteLink(ep) },
 	})
 	return m.unpublish(p, ep)
 }
@@ -49,7 +43,7 @@ func (m *Manager) unpublish(p plan.Plan, ep *Endpoint) plan.Plan {
 func (m *Manager) stepUnplug(ep *Endpoint) plan.Step {
 	return plan.Step{
 		Name: "unplug " + ep.HostLink + " from the bridge",
-		Why:  "From now on no packet reaches the container. The cable itself dies with the container's namespace; waiting for that would take some 20 ms.",
+		Why:  "From now on no packet reaches the container. The cable itself dies with the container's namespace; waiting for that would take some 20 ms. One that is still there a moment later is deleted.",
 		Cmds: []string{plan.Command("ip", "link", "set", "dev", ep.HostLink, "nomaster")},
 		Do: func(context.Context) error {
 			h, err := m.host()

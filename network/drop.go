@@ -14,3 +14,19 @@ func (m *Manager) Drop(ctx context.Context, ep *Endpoint, observe plan.Observer)
 	}
 	return m.Release(ep)
 }
+
+// DeleteLink deletes the veth pair of an endpoint that was dropped. Without it
+// the pair lives as long as the container's namespace, and the kernel keeps
+// that for the TCP connections whose last data nobody took: minutes, see
+// tcp_orphan_retries in tcp(7). It costs some 20 ms, so it is for the time when
+// nobody waits any more. A link that is gone is no error.
+func (m *Manager) DeleteLink(ep *Endpoint) error {
+	if ep.HostLink == "" {
+		return nil
+	}
+	h, err := m.host()
+	if err != nil {
+		return err
+	}
+	return deleteLink(h, ep.HostLink, ep.owns)
+}

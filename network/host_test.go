@@ -74,6 +74,8 @@ func newWorld(t *testing.T, iptables, call string) *world {
 }
 
 // makeWorld enters a private host with the given iptables and bridge-nf-call-iptables.
+// A test that takes a port again which it gave back must run alone: see
+// [port.Socket.Close].
 func makeWorld(t testing.TB, iptables, call string) *world {
 	t.Helper()
 	enter(t)
@@ -128,7 +130,8 @@ func (w *world) sh(script string) string {
 }
 
 // box is a container: a namespace with an endpoint. A socket keeps a namespace
-// alive, so the listeners are closed with it.
+// alive, so the listeners are closed with it. A connection whose last packet
+// was lost when the cable was unplugged keeps it too, so the pair is deleted.
 type box struct {
 	ns        *os.File
 	ep        *Endpoint
@@ -184,6 +187,7 @@ func (w *world) stop(b *box) {
 		l.Close()
 	}
 	b.ns.Close()
+	w.must(w.m.DeleteLink(b.ep))
 }
 
 // serveIn starts the server of a container.

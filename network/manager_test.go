@@ -110,7 +110,7 @@ func TestNameservers(t *testing.T) {
 }
 
 func TestReserveErrors(t *testing.T) {
-	w := newWorld(t, "iptables-nft", "0")
+	w := makeWorld(t, "iptables-nft", "0")
 	def := w.find(Bridge)
 	a := w.start(def, "a", "8080:80")
 	spec := w.spec("b")
@@ -179,7 +179,7 @@ func TestParallelReserve(t *testing.T) {
 // TestDrop: what a crash can leave at any point of Reserve is released, and the
 // living are left alone.
 func TestDrop(t *testing.T) {
-	w := newWorld(t, "iptables-nft", "0")
+	w := makeWorld(t, "iptables-nft", "0")
 	def := w.find(Bridge)
 	alive := w.start(def, "alive", "8080:80")
 	dead := w.start(def, "dead", "8081:80")

@@ -75,7 +75,7 @@ func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan stru
 	defer ns.Close()
 	w := &world{}
 	ep, err := m.Reserve(n, EndpointSpec{
-		ContainerID: fmt.Sprintf("%08x%056x", i+1, 1), ContainerName: fmt.Sprintf("c%d", i),
+		ContainerID: fmt.Sprintf("%07x%057x", i+1, 1), ContainerName: fmt.Sprintf("c%d", i),
 		Interface: "eth0", DefaultRoute: true, Ports: w.ports("80"),
 	})
 	if err != nil {

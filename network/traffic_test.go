@@ -15,9 +15,13 @@ var (
 
 // each runs a test in a private host of every kind.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
+	eachKind(t, func(t *testing.T, backend, call string) { test(t, newWorld(t, backend, call)) })
+}
+
+func eachKind(t *testing.T, test func(t *testing.T, backend, call string)) {
 	for _, backend := range backends {
 		for _, call := range calls {
-			t.Run(backend+"/call="+call, func(t *testing.T) { test(t, newWorld(t, backend, call)) })
+			t.Run(backend+"/call="+call, func(t *testing.T) { test(t, backend, call) })
 		}
 	}
 }

@@ -62,6 +62,7 @@ type monitor struct {
 
 	mu        sync.Mutex // guards what follows, and c
 	endpoints []*network.Endpoint
+	dropped   []*network.Endpoint     // whose veth pairs are still to be deleted
 	waiters   map[*wire.Conn]struct{} // to be told of the end
 	removal   *RemoveOptions
 	ended     bool // the init has ended: no more execs, clients, connections
@@ -180,6 +181,7 @@ func (m *monitor) failed(err error) {
 		text += "\n(and tearing down: " + teardown.Error() + ")"
 	}
 	_ = m.starter.conn.SendJSON(wire.TypeExit, wire.Exit{Code: code, Error: text})
+	m.deleteLinks()
 }
 
 // finish tears down after the init ended, and tells everybody. The order is
@@ -214,6 +216,7 @@ func (m *monitor) finish(code int) {
 	}
 	errs = append(errs, m.life.end(m.r, m.c.Config.ID))
 	m.tell(code, errors.Join(errs...))
+	m.deleteLinks()
 }
 
 // tell announces the container's end.
@@ -251,7 +254,7 @@ func (m *monitor) release() error {
 	}
 	m.mu.Lock()
 	endpoints := m.endpoints
-	m.endpoints = nil
+	m.endpoints, m.dropped = nil, endpoints
 	m.mu.Unlock()
 	for _, ep := range endpoints {
 		errs = append(errs, m.r.Networks.Drop(context.Background(), ep, m.observe))
@@ -260,6 +263,22 @@ func (m *monitor) release() error {
 		errs = append(errs, m.cgroup.remove())
 	}
 	return errors.Join(errs...)
+}
+
+// linkGrace is the time that the kernel has to clear up a dead network
+// namespace by itself: many at once, and cheaper than one link at a time.
+const linkGrace = 100 * time.Millisecond
+
+// deleteLinks takes away the veth pairs that are still there after linkGrace.
+// It comes last: everybody was told, and nobody is left to hear of an error.
+func (m *monitor) deleteLinks() {
+	if len(m.dropped) == 0 {
+		return
+	}
+	time.Sleep(linkGrace)
+	for _, ep := range m.dropped {
+		_ = m.r.Networks.DeleteLink(ep)
+	}
 }
 
 // signal sends a signal to the init.

@@ -149,7 +149,7 @@ func (r *Runtime) buryStarted(ctx context.Context, c *Container) error {
 			continue
 		}
 		if err == nil {
-			err = r.Networks.Drop(ctx, ep, nil)
+			err = errors.Join(r.Networks.DeleteLink(ep), r.Networks.Drop(ctx, ep, nil))
 		}
 		errs = append(errs, err)
 	}

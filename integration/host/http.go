@@ -30,6 +30,10 @@ func (h *Host) HTTPGetWithin(from Place, url string, d time.Duration) (Response,
 	tr := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			// The transport would go on after the client has given up, and keep
+			// the namespace.
+			ctx, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
 			conn, err := h.Dial(ctx, from, network, addr)
 			if err == nil {
 				r.Local = conn.LocalAddr().String()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,15 +39,13 @@ func (e *BindError) Unwrap() error { return e.Err }
 // Socket is a host port that is held. The zero value holds nothing.
 type Socket struct{ fd int } // fd+1, so that the zero value is closed
 
-// Close frees the port. It may be called twice.
+// Close frees the port. It may be called twice. A program that this process is
+// starting meanwhile has a copy of the socket until its execve is done, and
+// holds the port that much longer.
 func (s *Socket) Close() error {
 	if s.fd == 0 {
 		return nil
 	}
-	// A child between fork and exec has a copy of the socket, which would hold
-	// the port a moment longer. Nobody forks while this lock is held.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
 	fd := s.fd - 1
 	s.fd = 0
 	return unix.Close(fd)
