@@ -83,6 +83,20 @@ func TestWorkingDirectory(t *testing.T) {
 	}
 }
 
+// TestUserNetwork: the ports of a namespace of its own are free to all.
+func TestUserNetwork(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	for _, net := range []string{"bridge", "none"} {
+		wantOut(t, h.Run("run", "--rm", "--net", net, "-u", "12:34", "busybox", "sh", "-c",
+			"httpd -p 80 -h /www && wget -qO- 127.0.0.1/cgi-bin/addr ; cat /proc/sys/net/ipv4/ping_group_range"), "[::ffff:127.0.0.1]\n0\t2147483647")
+	}
+	r := h.Run("run", "--rm", "--net", "host", "-u", "12:34", "busybox", "httpd", "-p", "80")
+	if r.Code != 1 || !strings.Contains(r.Stderr, "Permission denied") {
+		t.Errorf("the host's port: %v", r)
+	}
+}
+
 func TestUser(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)

@@ -43,9 +43,11 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
 	if first := ep.Interface == "eth0"; first {
-		p.Add(stepNamespace(ep), c.stepPrepare(), c.stepLoopback())
+		why, settings := forUsers()
+		whyLinks, links := forLinks()
+		p.Add(stepNamespace(ep), c.stepPrepare(whyLinks+" "+why, append(links, settings...)), c.stepLoopback())
 	} else {
-		p.Add(c.stepPrepare()) // the namespace is there, and lo is on
+		p.Add(c.stepPrepare(forLinks())) // the namespace is there, and lo is on
 	}
 	p.Add(c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp(m, mk))
 	if ep.DefaultRoute {
@@ -57,6 +59,11 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	if len(ep.udpPorts()) > 0 {
 		p.Add(stepFlush(ep.udpPorts()))
 	}
+	return c.closedAfter(p)
+}
+
+// closedAfter closes the netlink socket after the last step.
+func (c *container) closedAfter(p plan.Plan) plan.Plan {
 	last := &p.Steps[len(p.Steps)-1]
 	do := last.Do
 	last.Do = func(ctx context.Context) error {
@@ -95,16 +102,32 @@ func stepNamespace(ep *Endpoint) plan.Step {
 	}
 }
 
-// stepPrepare sets the defaults for links that are yet to be born.
-func (c *container) stepPrepare() plan.Step {
-	settings := [][2]string{{"net.ipv4.conf.default.arp_notify", "1"}}
-	why := "arp_notify makes the link announce its address when it comes up, so that neighbours forget a former owner of the address."
+// setting is the key and the value of a sysctl.
+type setting [2]string
+
+// forLinks gives the defaults for links that are yet to be born, and the reason.
+func forLinks() (why string, settings []setting) {
+	settings = []setting{{"net.ipv4.conf.default.arp_notify", "1"}}
+	why = "arp_notify makes the link announce its address when it comes up, so that neighbours forget a former owner of the address."
 	if hasIPv6() {
-		settings = append(settings, [2]string{"net.ipv6.conf.default.disable_ipv6", "1"})
+		settings = append(settings, setting{"net.ipv6.conf.default.disable_ipv6", "1"})
 		why += " The network has no IPv6, so the link gets no IPv6 address that no rule guards."
 	}
+	return why, settings
+}
+
+// forUsers gives what a namespace of its own makes harmless, and the reason,
+// see ip-sysctl in the kernel's documentation.
+func forUsers() (why string, settings []setting) {
+	return "Whoever the program runs as may bind a port below 1024 and ping: these are not the host's ports.", []setting{
+		{"net.ipv4.ip_unprivileged_port_start", "0"}, {"net.ipv4.ping_group_range", "0 2147483647"},
+	}
+}
+
+// stepPrepare sets sysctls of the namespace.
+func (c *container) stepPrepare(why string, settings []setting) plan.Step {
 	step := plan.Step{
-		Name: "set defaults for the container's links", Why: why,
+		Name: "set the container's network sysctls", Why: why,
 		Do: func(context.Context) (err error) {
 			c.nl, err = netns.Open(c.ns, func() error {
 				for _, s := range settings {
@@ -276,17 +299,10 @@ func stepFlush(ports []port.Mapping) plan.Step {
 	return step
 }
 
-// LoopbackPlan gives the step that a container without a network needs.
+// LoopbackPlan gives the steps that a container without a network needs.
 func (m *Manager) LoopbackPlan(name string, ns *os.File) plan.Plan {
 	c := &container{ep: &Endpoint{ContainerName: name}, ns: ns}
-	step := c.stepLoopback()
-	step.Do = func(context.Context) error {
-		h, err := netns.Open(ns, nil)
-		if err != nil {
-			return err
-		}
-		defer h.Close()
-		return loopbackUp(h)
-	}
-	return plan.Plan{Title: "give " + name + " a loopback link", Steps: []plan.Step{stepNamespace(c.ep), step}}
+	p := plan.Plan{Title: "give " + name + " a loopback link"}
+	p.Add(stepNamespace(c.ep), c.stepPrepare(forUsers()), c.stepLoopback())
+	return c.closedAfter(p)
 }

@@ -98,7 +98,7 @@ func (w *world) picture() string {
 		# A route is marked linkdown until a carrier is seen, a moment later.
 		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'
 		cat /proc/sys/net/ipv4/ip_forward
-		grep . /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
+		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
 	` + fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
 }
 
