@@ -10,7 +10,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/minirt/mini/network/netns"
 	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/plan"
 )
@@ -60,105 +59,6 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 		p.Add(stepFlush(ep.udpPorts()))
 	}
 	return c.closedAfter(p)
-}
-
-// closedAfter closes the netlink socket after the last step.
-func (c *container) closedAfter(p plan.Plan) plan.Plan {
-	last := &p.Steps[len(p.Steps)-1]
-	do := last.Do
-	last.Do = func(ctx context.Context) error {
-		defer c.close()
-		return do(ctx)
-	}
-	return p
-}
-
-// container is the side of the plan that acts inside the namespace, through a
-// netlink socket that stays open from the first such step to the last.
-type container struct {
-	ep   *Endpoint
-	ns   *os.File
-	nl   *netlink.Handle
-	link netlink.Link
-}
-
-func (c *container) close() {
-	if c.nl != nil {
-		c.nl.Close()
-		c.nl = nil
-	}
-}
-
-// inside prints a command that is run in the container's namespace.
-func (c *container) inside(words ...string) string {
-	return plan.Command(append([]string{"ip", "-n", c.ep.NamespaceName()}, words...)...)
-}
-
-func stepNamespace(ep *Endpoint) plan.Step {
-	return plan.Step{
-		Name: "make the container's network namespace",
-		Why:  "It has links, addresses, routes and rules of its own. The container's first process is born in it with clone(CLONE_NEWNET); by hand it gets a name.",
-		Cmds: []string{plan.Command("ip", "netns", "add", ep.NamespaceName())},
-	}
-}
-
-// setting is the key and the value of a sysctl.
-type setting [2]string
-
-// forLinks gives the defaults for links that are yet to be born, and the reason.
-func forLinks() (why string, settings []setting) {
-	settings = []setting{{"net.ipv4.conf.default.arp_notify", "1"}}
-	why = "arp_notify makes the link announce its address when it comes up, so that neighbours forget a former owner of the address."
-	if hasIPv6() {
-		settings = append(settings, setting{"net.ipv6.conf.default.disable_ipv6", "1"})
-		why += " The network has no IPv6, so the link gets no IPv6 address that no rule guards."
-	}
-	return why, settings
-}
-
-// forUsers gives what a namespace of its own makes harmless, and the reason,
-// see ip-sysctl in the kernel's documentation.
-func forUsers() (why string, settings []setting) {
-	return "Whoever the program runs as may bind a port below 1024 and ping: these are not the host's ports.", []setting{
-		{"net.ipv4.ip_unprivileged_port_start", "0"}, {"net.ipv4.ping_group_range", "0 2147483647"},
-	}
-}
-
-// stepPrepare sets sysctls of the namespace.
-func (c *container) stepPrepare(why string, settings []setting) plan.Step {
-	step := plan.Step{
-		Name: "set the container's network sysctls", Why: why,
-		Do: func(context.Context) (err error) {
-			c.nl, err = netns.Open(c.ns, func() error {
-				for _, s := range settings {
-					if err := writeSysctl(s[0], s[1]); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			return err
-		},
-		Undo: func(context.Context) error { c.close(); return nil },
-	}
-	for _, s := range settings {
-		step.Cmds = append(step.Cmds, plan.Command("ip", "netns", "exec", c.ep.NamespaceName())+" "+sysctlCommand(s[0], s[1]))
-	}
-	return step
-}
-
-func (c *container) stepLoopback() plan.Step {
-	return plan.Step{
-		Name: "switch lo on", Why: "A new namespace has a loopback link, but it is off.",
-		Cmds: []string{c.inside("link", "set", "dev", "lo", "up")},
-		Do:   func(context.Context) error { return loopbackUp(c.nl) },
-	}
-}
-
-func loopbackUp(h *netlink.Handle) error {
-	// lo has index 1 in every namespace: LOOPBACK_IFINDEX in the kernel.
-	lo := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
-	return linkErr("switching on", "lo", h.LinkSetUp(lo))
 }
 
 func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
@@ -297,12 +197,4 @@ func stepFlush(ports []port.Mapping) plan.Step {
 		step.Cmds = append(step.Cmds, plan.Command(words...)+" 2>/dev/null || true")
 	}
 	return step
-}
-
-// LoopbackPlan gives the steps that a container without a network needs.
-func (m *Manager) LoopbackPlan(name string, ns *os.File) plan.Plan {
-	c := &container{ep: &Endpoint{ContainerName: name}, ns: ns}
-	p := plan.Plan{Title: "give " + name + " a loopback link"}
-	p.Add(stepNamespace(c.ep), c.stepPrepare(forUsers()), c.stepLoopback())
-	return c.closedAfter(p)
 }
