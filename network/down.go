@@ -218,16 +218,12 @@ func (m *Manager) stepDropChains(s chainState, keepUser bool) plan.Step {
 	for _, c := range chains {
 		step.Cmds = append(step.Cmds, c.DeleteCommand())
 	}
-	step.Do = func(context.Context) error {
-		var errs []error
-		for _, c := range chains {
-			gone, err := m.fw.DeleteChain(c)
-			if err == nil && !gone {
-				m.opt.Notice("chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it")
-			}
-			errs = append(errs, err)
+	step.Do = func(ctx context.Context) error {
+		stay, err := m.fw.DeleteChains(ctx, chains)
+		for _, c := range stay {
+			m.opt.Notice("chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it")
 		}
-		return errors.Join(errs...)
+		return err
 	}
 	return step
 }

@@ -38,7 +38,7 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 	p.Add(stepForward())
 	p.Add(repair...)
 	base := firewall.Base(mk.Prefix, m.owner).Rules
-	p.Add(m.stepUserJump(base[len(base)-1], base[len(base)-2].Rule))
+	p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
 	p.Add(m.linkSteps(n, mk)...)
 	for _, ep := range eps {
 		if len(ep.Rules) > 0 {
@@ -78,7 +78,7 @@ func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall
 	for _, r := range add {
 		step.Cmds = append(step.Cmds, r.AddCommand())
 	}
-	return []plan.Step{m.stepChains(firewall.Base(s.Prefix, m.owner).Chains), step}, nil
+	return []plan.Step{stepChains(m.fw, firewall.Base(s.Prefix, m.owner).Chains), step}, nil
 }
 
 func containsRule(rules []firewall.Rule, r firewall.Rule) bool {

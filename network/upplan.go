@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/minirt/mini/network/firewall"
@@ -32,17 +31,18 @@ func (m *Manager) UpPlan(n *Network) (plan.Plan, error) {
 func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 	p := plan.Plan{Title: "bring network " + n.Name + " up"}
 	p.Add(stepForward())
+	rules := &ruleSteps{m: m}
 	if base {
 		set := firewall.Base(mk.Prefix, m.owner)
-		p.Add(m.stepChains(set.Chains))
+		p.Add(rules.chains(set.Chains))
 		user := len(set.Rules) - 1 // its place is before the jump to our chains
 		for _, r := range set.Rules[:user] {
-			p.Add(m.stepRule(r))
+			p.Add(rules.rule(r))
 		}
-		p.Add(m.stepUserJump(set.Rules[user], set.Rules[user-1].Rule))
+		p.Add(rules.userJump(set.Rules[user], set.Rules[user-1].Rule))
 	}
 	for _, r := range firewall.Bridge(n.rules(mk)) {
-		p.Add(m.stepRule(r))
+		p.Add(rules.rule(r))
 	}
 	p.Add(m.linkSteps(n, mk)...)
 	return p
@@ -68,75 +68,6 @@ func stepForward() plan.Step {
 			return err
 		},
 	}
-}
-
-// stepChains makes all shared chains in one step; undo removes those that it
-// made.
-func (m *Manager) stepChains(chains []firewall.NotedChain) plan.Step {
-	var made []firewall.Chain
-	step := plan.Step{Name: "make mini's chains", Why: "Each has one task."}
-	for _, c := range chains {
-		step.Why += " " + c.Name + ": " + lowerFirst(c.Why)
-		step.Cmds = append(step.Cmds, c.AddCommand())
-	}
-	step.Do = func(context.Context) error {
-		for _, c := range chains {
-			isNew, err := m.fw.EnsureChain(c.Chain)
-			if err != nil {
-				return err
-			}
-			if isNew {
-				made = append(made, c.Chain)
-			}
-		}
-		return nil
-	}
-	step.Undo = func(context.Context) error {
-		var errs []error
-		for _, c := range made {
-			_, err := m.fw.DeleteChain(c)
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	}
-	return step
-}
-
-func lowerFirst(s string) string { return string(s[0]|0x20) + s[1:] }
-
-// stepRule adds one rule; undo removes it if it was added.
-func (m *Manager) stepRule(r firewall.Noted) plan.Step {
-	added := false
-	return plan.Step{
-		Name: r.Name, Why: r.Why, Cmds: []string{r.AddCommand()},
-		Do: func(ctx context.Context) (err error) {
-			added, err = m.fw.Ensure(ctx, r.Rule)
-			return err
-		},
-		Undo: func(ctx context.Context) error {
-			if !added {
-				return nil
-			}
-			return m.fw.Remove(ctx, r.Rule)
-		},
-	}
-}
-
-// stepUserJump adds the jump to the administrator's chain. One that stayed since
-// the last time, because that chain has rules, is moved above ours.
-func (m *Manager) stepUserJump(r firewall.Noted, ours firewall.Rule) plan.Step {
-	step, added := m.stepRule(r), false
-	step.Do = func(ctx context.Context) (err error) {
-		added, err = m.fw.EnsureAhead(ctx, r.Rule, ours)
-		return err
-	}
-	step.Undo = func(ctx context.Context) error {
-		if !added {
-			return nil
-		}
-		return m.fw.Remove(ctx, r.Rule)
-	}
-	return step
 }
 
 func (m *Manager) stepBridge(n *Network, mk *mark) plan.Step {

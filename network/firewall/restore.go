@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,7 +68,7 @@ func scriptOf(lines []line) string {
 		for _, l := range lines {
 			if l.rule.Table == table {
 				// No word of ours holds a space or a quote: see Rule's makers.
-				fmt.Fprintf(&b, "%s %s %s\n", l.op, l.rule.Chain, strings.Join(l.rule.Spec, " "))
+				fmt.Fprintln(&b, strings.Join(append([]string{l.op, l.rule.Chain}, l.rule.Spec...), " "))
 			}
 		}
 		b.WriteString("COMMIT\n")
@@ -142,7 +141,7 @@ type child struct {
 }
 
 func (t *Tool) start(ctx context.Context, files []*os.File) (*child, error) {
-	path, err := t.restorePath()
+	path, err := t.companion("-restore")
 	if err != nil {
 		return nil, err
 	}
@@ -174,18 +173,4 @@ func (c *child) end(writeErr error) error {
 		return &CommandError{Args: c.cmd.Args, Stderr: c.stderr.String(), Err: err}
 	}
 	return nil
-}
-
-// restorePath finds iptables-restore beside the iptables program, so that both
-// are of one back end.
-func (t *Tool) restorePath() (string, error) {
-	path, err := exec.LookPath(t.path)
-	if err != nil {
-		return "", fmt.Errorf("finding the iptables program: %w", err)
-	}
-	restore := filepath.Join(filepath.Dir(path), filepath.Base(path)+"-restore")
-	if _, err := os.Stat(restore); err != nil {
-		return "", fmt.Errorf("finding iptables-restore: %w", err)
-	}
-	return restore, nil
 }

@@ -22,6 +22,14 @@ func Tag(owner string) []string {
 	return []string{"-m", "comment", "--comment", "mini:" + owner}
 }
 
+// owner is whom the rule's tag names.
+func (r Rule) owner() string {
+	if i := slices.Index(r.Spec, "--comment"); i >= 0 {
+		return strings.TrimPrefix(r.Spec[i+1], "mini:")
+	}
+	return ""
+}
+
 // newRule builds a rule from a text of words, the owner's tag and a target.
 func newRule(table, chain, match, owner, target string) Rule {
 	spec := strings.Fields(match)

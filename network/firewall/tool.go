@@ -123,6 +123,27 @@ func (t *Tool) DeleteChain(c Chain) (gone bool, err error) {
 	return false, fmt.Errorf("deleting chain %s of table %s: %w", c.Name, c.Table, err)
 }
 
+// DeleteChains deletes chains as [Tool.DeleteChain] does, in one transaction for
+// each table if that works. It gives those that stay.
+func (t *Tool) DeleteChains(ctx context.Context, chains []Chain) (stay []Chain, err error) {
+	lines := make([]line, len(chains))
+	for i, c := range chains {
+		lines[i] = line{"-X", Rule{Table: c.Table, Chain: c.Name}}
+	}
+	if err := t.runDelete(ctx, scriptOf(lines)); err == nil {
+		return nil, nil
+	}
+	var errs []error
+	for _, c := range chains {
+		gone, err := t.DeleteChain(c)
+		if err == nil && !gone {
+			stay = append(stay, c)
+		}
+		errs = append(errs, err)
+	}
+	return stay, errors.Join(errs...)
+}
+
 // List gives the rules of a chain as `iptables -S` prints them, without the
 // line that declares the chain. A chain that does not exist has none.
 func (t *Tool) List(c Chain) ([]string, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,4 +205,36 @@ func TestAddsInheritTheLocks(t *testing.T) {
 	must(t, os.WriteFile(dir+"/go", []byte("x\n"), 0))
 	must(t, <-added)
 	must(t, errors.Join(lock("life").Close(), lock("loan").Close()))
+}
+
+func TestAddTogether(t *testing.T) {
+	backends(t, func(t *testing.T, tool *Tool) {
+		ctx := context.Background()
+		mine, theirs := Chain{"nat", "TEST"}, Chain{"filter", "THEIRS"}
+		foreign := newRule("filter", "THEIRS", "-s 203.0.113.0/24", "0123456789abc:web", "DROP")
+		must(t, errors.Join(ensureChain(tool, theirs), tool.Add(ctx, foreign)))
+		all := append(rules(3), newRule("filter", "THEIRS", "", "0123456789ab:web", "RETURN"))
+		bad := append(slices.Clone(all), newRule("nat", "TEST", "", "0123456789ab:web", "NOTHING"))
+		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, theirs}, bad); err == nil || !ok || !slices.Equal(made, []Chain{mine}) {
+			t.Errorf("a bad rule: made %v, ok %v, error %v", made, ok, err)
+		}
+		must(t, tool.RemoveAll(ctx, all))
+		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, theirs}, all); err != nil || !ok || !slices.Equal(made, []Chain{mine}) {
+			t.Errorf("made %v, ok %v, error %v, want one chain of two", made, ok, err)
+		}
+		if there, err := tool.HasAll(ctx, append(all, foreign)); !there || err != nil {
+			t.Errorf("the rules are not there: %v", err)
+		}
+		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, {"nat", "MORE"}}, all[:1]); err != nil || ok || made != nil {
+			t.Errorf("with a rule of the owner: made %v, ok %v, error %v, want nothing", made, ok, err)
+		}
+		if ok, err := tool.HasChain(Chain{"nat", "MORE"}); ok || err != nil {
+			t.Errorf("a chain was made: %v", err)
+		}
+	})
+}
+
+func ensureChain(tool *Tool, c Chain) error {
+	_, err := tool.EnsureChain(c)
+	return err
 }
