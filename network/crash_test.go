@@ -226,7 +226,7 @@ func TestUntaggedLinksGo(t *testing.T) {
 func TestRuleProgramsShareTheLock(t *testing.T) {
 	w := newWorld(t, "iptables-legacy", "0")
 	dir, ctx, def := t.TempDir(), context.Background(), w.find(Bridge)
-	for _, name := range []string{"", "-restore"} {
+	for _, name := range []string{"", "-restore", "-save"} {
 		script := "#!/bin/sh\nls -l /proc/$$/fd >>" + dir + "/seen" + name + "\nexec iptables-legacy" + name + " \"$@\"\n"
 		w.must(os.WriteFile(dir+"/ipt"+name, []byte(script), 0o700))
 	}
