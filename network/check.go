@@ -136,8 +136,13 @@ var (
 // and refuses all others: an option without effect would be a false promise.
 func applyOptions(opt *CreateOptions) error {
 	for _, name := range slices.Sorted(maps.Keys(opt.Options)) {
-		if name != "com.docker.network.bridge.name" && name != "com.docker.network.driver.mtu" {
-			return fmt.Errorf("option %q is not supported: want com.docker.network.bridge.name or com.docker.network.driver.mtu", name)
+		if name != "com.docker.network.bridge.name" && name != "com.docker.network.driver.mtu" && name != hostBinding {
+			return fmt.Errorf("option %q is not supported: want com.docker.network.bridge.name, com.docker.network.driver.mtu or %s", name, hostBinding)
+		}
+	}
+	if v, ok := opt.Options[hostBinding]; ok {
+		if _, err := port.ParseHostIP(v); err != nil {
+			return fmt.Errorf("option %s: %w", hostBinding, err)
 		}
 	}
 	if v, ok := opt.Options["com.docker.network.bridge.name"]; ok && opt.Bridge == "" {

@@ -25,8 +25,9 @@ type EndpointSpec struct {
 	IP            netip.Addr       // zero: the next free one
 	MAC           net.HardwareAddr // nil: derived from the address
 	Ports         []port.Mapping
-	Aliases       []string // further names on this network
-	DefaultRoute  bool     // the network's gateway is the way out
+	HostIP        netip.Addr // of Ports that name none; zero: all addresses
+	Aliases       []string   // further names on this network
+	DefaultRoute  bool       // the network's gateway is the way out
 }
 
 // MAC is a hardware address that reads as text in JSON.
@@ -76,14 +77,16 @@ type Endpoint struct {
 	// Prefix of the chains that Rules stand in.
 	Prefix string `json:"chain_prefix,omitempty"`
 
-	sockets []*port.Socket
+	sockets []*port.Socket // of Ports, one each
 }
 
 // Close frees the host ports. The record stays: see [Manager.Release].
 func (ep *Endpoint) Close() error {
 	var errs []error
 	for _, s := range ep.sockets {
-		errs = append(errs, s.Close())
+		if s != nil { // one that could not be bound
+			errs = append(errs, s.Close())
+		}
 	}
 	ep.sockets = nil
 	return errors.Join(errs...)

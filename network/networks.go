@@ -84,7 +84,9 @@ type CreateOptions struct {
 	Bridge   string // name of the link, empty: br-<12 digits of the id>
 	Labels   map[string]string
 	// Options are a driver's: com.docker.network.bridge.name and
-	// com.docker.network.driver.mtu stand for Bridge and MTU.
+	// com.docker.network.driver.mtu stand for Bridge and MTU;
+	// com.docker.network.bridge.host_binding_ipv4 is the host address of ports
+	// that are published without one.
 	Options map[string]string
 }
 

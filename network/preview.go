@@ -69,21 +69,19 @@ func (m *Manager) previewEndpoint(n *Network, spec EndpointSpec) (*Endpoint, err
 }
 
 // previewPorts asks the kernel for ports that it may choose, and lets go of
-// them at once.
-func previewPorts(ep *Endpoint) error {
+// them when it has them all.
+func previewPorts(ep *Endpoint) (err error) {
+	defer func() { err = errors.Join(err, ep.Close()) }()
 	for i, p := range ep.Ports {
-		if p.HostPort != 0 {
-			ep.Ports[i].HostPortEnd = 0
+		if isFixed(p) {
 			continue
 		}
 		s, got, err := port.Reserve(p)
 		if err != nil {
 			return err
 		}
+		ep.sockets = append(ep.sockets, s)
 		ep.Ports[i] = got
-		if err := s.Close(); err != nil {
-			return fmt.Errorf("closing a port that was looked at: %w", err)
-		}
 	}
 	return nil
 }

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/ipam"
-	"github.com/minirt/mini/network/port"
 )
 
 // Reserve takes an address and the host ports for a container, and records
@@ -50,9 +49,7 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases,
 		DefaultRoute: spec.DefaultRoute && !n.Internal, Created: time.Now().UTC(),
 	}
-	for i := range ep.Ports {
-		ep.Ports[i].HostIP = hostIP(ep.Ports[i])
-	}
+	n.addHostIP(ep.Ports, spec.HostIP)
 	if n.Internal && len(ep.Ports) > 0 {
 		ep.Ports = nil
 		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
@@ -176,51 +173,6 @@ func (m *Manager) explainTaken(n *Network, self string, ip netip.Addr, err error
 		}
 	}
 	return fmt.Errorf("network %s: %w", n.Name, err)
-}
-
-// bindPorts opens a socket for every port and fills in the ports that the
-// kernel chose.
-func (m *Manager) bindPorts(ep *Endpoint) error {
-	for i, p := range ep.Ports {
-		s, got, err := port.Reserve(p)
-		if err != nil {
-			return m.explainBind(ep, err)
-		}
-		ep.sockets = append(ep.sockets, s)
-		ep.Ports[i] = got
-	}
-	return nil
-}
-
-// explainBind adds who holds the port: one of our containers, or the program
-// that has the socket.
-func (m *Manager) explainBind(self *Endpoint, err error) error {
-	var bind *port.BindError
-	if !errors.As(err, &bind) || !errors.Is(bind.Err, port.ErrInUse) {
-		return err
-	}
-	nets, listErr := m.stored()
-	if listErr != nil {
-		return err
-	}
-	for _, n := range nets {
-		eps, listErr := m.Endpoints(n)
-		for _, ep := range eps {
-			if listErr == nil && ep.ContainerID != self.ContainerID && ep.holds(bind) {
-				bind.Holder = "container " + ep.ContainerName
-				return err
-			}
-		}
-	}
-	bind.Holder = port.Holder(bind.HostIP, bind.Port, bind.Proto)
-	return err
-}
-
-func (ep *Endpoint) holds(b *port.BindError) bool {
-	return slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool {
-		return p.HostPort == b.Port && p.Proto == b.Proto &&
-			(p.HostIP == b.HostIP || p.HostIP.IsUnspecified() || b.HostIP.IsUnspecified())
-	})
 }
 
 // Release gives back the address and removes the record. It does nothing when

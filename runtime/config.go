@@ -3,6 +3,7 @@ package runtime
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/minirt/mini/network/port"
@@ -46,8 +47,26 @@ type Config struct {
 	NetworkMode string              `json:"network_mode"`
 	Networks    []NetworkAttachment `json:"networks,omitempty"` // empty for host, none, container
 	Ports       []port.Mapping      `json:"ports,omitempty"`
+	Exposed     []port.Exposed      `json:"exposed,omitempty"`     // in order; Create adds the image's
+	PublishAll  bool                `json:"publish_all,omitempty"` // of Exposed, those not in Ports
+	PublishIP   netip.Addr          `json:"publish_ip,omitzero"`   // host address of ports that name none
 	DNS         DNS                 `json:"dns"`
 	ExtraHosts  []string            `json:"extra_hosts,omitempty"` // name:ip
+}
+
+// Published gives the ports to publish: those asked for, and with PublishAll
+// each exposed one that is not among them, on any free port of the host.
+func (cfg *Config) Published() []port.Mapping {
+	all := slices.Clone(cfg.Ports)
+	if !cfg.PublishAll {
+		return all
+	}
+	for _, e := range cfg.Exposed {
+		if !slices.ContainsFunc(cfg.Ports, func(p port.Mapping) bool { return p.Exposed() == e }) {
+			all = append(all, port.Mapping{ContainerPort: e.Port, Proto: e.Proto})
+		}
+	}
+	return all
 }
 
 // DNS is what --dns, --dns-search and --dns-option say.

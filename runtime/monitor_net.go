@@ -36,7 +36,7 @@ func (m *monitor) reserve() error {
 func endpointSpec(cfg *Config, i int) network.EndpointSpec {
 	spec := attachmentSpec(cfg, cfg.Networks[i], i)
 	if i == 0 {
-		spec.DefaultRoute, spec.Ports = true, cfg.Ports
+		spec.DefaultRoute, spec.Ports, spec.HostIP = true, cfg.Published(), cfg.PublishIP
 	}
 	return spec
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/rootfs"
 	"github.com/minirt/mini/runtime/names"
 )
@@ -76,6 +77,7 @@ func setHostname(cfg *Config) (err error) {
 
 // applyImage merges the image's defaults below what the user said.
 func (r *Runtime) applyImage(cfg *Config) error {
+	cfg.Exposed = port.SortExposed(cfg.Exposed)
 	if cfg.Rootfs != "" {
 		return checkRootfs(cfg)
 	}
@@ -103,6 +105,14 @@ func (r *Runtime) applyImage(cfg *Config) error {
 			cfg.Labels[k] = v
 		}
 	}
+	for spec := range def.ExposedPorts {
+		exposed, err := port.ParseExposed(spec)
+		if err != nil {
+			return fmt.Errorf("reading the configuration of image %s: %w", cfg.Image, err)
+		}
+		cfg.Exposed = append(cfg.Exposed, exposed...)
+	}
+	cfg.Exposed = port.SortExposed(cfg.Exposed)
 	for dst := range def.Volumes {
 		if !slices.ContainsFunc(cfg.Mounts, func(m Mount) bool { return path.Clean(m.Destination) == path.Clean(dst) }) {
 			cfg.Mounts = append(cfg.Mounts, Mount{Type: MountVolume, Destination: dst})

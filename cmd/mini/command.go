@@ -126,6 +126,7 @@ func globalFlags() flagSet {
 		stringFlag("state", "", "Directory of locks, leases and sockets (default \"/run/mini\", or ROOT/state with another root)").fromEnv("MINI_STATE"),
 		stringFlag("log-level", "l", "What to say on standard error: debug, info, warn or error").byDefault("info"),
 		stringFlag("chain-prefix", "", "Name of mini's iptables chains (default \"DOCKER\", or \"MINI\" beside a real Docker)").fromEnv("MINI_CHAIN_PREFIX"),
+		stringFlag("publish-ip", "", "Host address of ports that new containers publish without one (default \"0.0.0.0\")").fromEnv("MINI_PUBLISH_IP"),
 		boolFlag("version", "v", "Print version information and quit"),
 	}
 }

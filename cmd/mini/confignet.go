@@ -18,12 +18,8 @@ func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
 	if cfg.NetworkMode, err = networkMode(v.StringSlice("network")); err != nil {
 		return nil, err
 	}
-	for _, spec := range v.StringSlice("publish") {
-		ports, err := port.Parse(spec)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Ports = append(cfg.Ports, ports...)
+	if err := setPorts(cfg, v); err != nil {
+		return nil, err
 	}
 	if cfg.DNS, err = parseDNS(v); err != nil {
 		return nil, err
@@ -35,7 +31,7 @@ func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
 	if err := checkMode(cfg, a); err != nil {
 		return nil, err
 	}
-	if cfg.NetworkMode == network.Host && len(cfg.Ports) > 0 {
+	if cfg.NetworkMode == network.Host && (len(cfg.Ports) > 0 || cfg.PublishAll) {
 		warnings = append(warnings, "Published ports are discarded when using host network mode")
 	}
 	if a.IP.IsValid() || a.MAC != nil || a.Aliases != nil {
@@ -43,6 +39,38 @@ func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
 		cfg.Networks = []runtime.NetworkAttachment{a}
 	}
 	return warnings, nil
+}
+
+// setPorts reads the flags about ports.
+func setPorts(cfg *runtime.Config, v values) error {
+	for _, spec := range v.StringSlice("publish") {
+		ports, err := port.Parse(spec)
+		if err != nil {
+			return err
+		}
+		cfg.Ports = append(cfg.Ports, ports...)
+	}
+	for _, spec := range v.StringSlice("expose") {
+		exposed, err := port.ParseExposed(spec)
+		if err != nil {
+			return err
+		}
+		cfg.Exposed = append(cfg.Exposed, exposed...)
+	}
+	cfg.PublishAll = v.Bool("publish-all")
+	return nil
+}
+
+// publishIP reads the default host address of published ports.
+func publishIP(s string) (netip.Addr, error) {
+	if s == "" {
+		return netip.Addr{}, nil
+	}
+	ip, err := port.ParseHostIP(s)
+	if err != nil {
+		return ip, fmt.Errorf("invalid --publish-ip: %w", err)
+	}
+	return ip, nil
 }
 
 func networkMode(list []string) (string, error) {
@@ -116,8 +144,10 @@ func checkMode(cfg *runtime.Config, a runtime.NetworkAttachment) error {
 		return errors.New("conflicting options: dns and the network mode")
 	case shared && len(cfg.ExtraHosts) > 0:
 		return errors.New("conflicting options: custom host-to-IP mapping and the network mode")
-	case shared && len(cfg.Ports) > 0:
+	case shared && (len(cfg.Ports) > 0 || cfg.PublishAll):
 		return errors.New("conflicting options: port publishing and the container type network mode")
+	case shared && len(cfg.Exposed) > 0:
+		return errors.New("conflicting options: port exposing and the container type network mode")
 	case !own && a.MAC != nil:
 		return errors.New("conflicting options: mac-address and the network mode")
 	case !own && a.IP.IsValid():

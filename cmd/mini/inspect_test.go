@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/rootfs"
 )
 
@@ -25,8 +26,10 @@ func testEndpoints() []network.Endpoint {
 
 // TestInspectTemplates checks the paths that people's scripts use.
 func TestInspectTemplates(t *testing.T) {
-	image := &rootfs.Image{Layers: []string{"/l/2/fs", "/l/1/fs"}, Config: rootfs.ImageConfig{ExposedPorts: map[string]struct{}{"70/tcp": {}}}}
-	o := containerJSONOf(testContainer(), containerFacts{dir: "/c", log: "/c/log", endpoints: testEndpoints(), image: image})
+	image := &rootfs.Image{Layers: []string{"/l/2/fs", "/l/1/fs"}, Config: rootfs.ImageConfig{}}
+	ctr := testContainer()
+	ctr.Config.Exposed = []port.Exposed{{Port: 70, Proto: port.TCP}}
+	o := containerJSONOf(ctr, containerFacts{dir: "/c", log: "/c/log", endpoints: testEndpoints(), image: image})
 	for format, want := range map[string]string{
 		"{{.ID}}":           strings.Repeat("0123456789abcdef", 4),
 		"{{.Id}} {{.Name}}": strings.Repeat("0123456789abcdef", 4) + " /web",
@@ -40,6 +43,7 @@ func TestInspectTemplates(t *testing.T) {
 		"{{json .HostConfig.Binds}}":                                                                  `["/srv/a/long/path/to/data:/data:ro","vol:/vol"]`,
 		"{{json .HostConfig.Tmpfs}}":                                                                  `{"/run":"size=1m"}`,
 		"{{json .HostConfig.PortBindings}}":                                                           `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]}`,
+		"{{json .NetworkSettings.Ports}} {{.HostConfig.PublishAllPorts}}":                             `{"70/tcp":null,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]} false`,
 		"{{range .Mounts}}{{.Type}}:{{.Source}} {{end}}":                                              "bind:/srv/a/long/path/to/data volume:/v/_data ",
 		"{{json .Config.ExposedPorts}} {{.Config.Labels.a}}":                                          `{"70/tcp":{},"80/tcp":{}} 1`,
 		"{{.GraphDriver.Data.LowerDir}}":                                                              "/l/2/fs:/l/1/fs",

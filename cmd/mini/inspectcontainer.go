@@ -68,7 +68,7 @@ func stateJSONOf(s runtime.State) stateJSON {
 
 func hostConfigOf(cfg *runtime.Config) hostConfigJSON {
 	h := hostConfigJSON{
-		NetworkMode: cfg.NetworkMode, PortBindings: bindings(cfg.Ports), AutoRemove: cfg.AutoRemove,
+		NetworkMode: cfg.NetworkMode, PortBindings: bindings(cfg.Ports), PublishAllPorts: cfg.PublishAll, AutoRemove: cfg.AutoRemove,
 		DNS: []string{}, DNSOptions: orEmpty(cfg.DNS.Options), DNSSearch: orEmpty(cfg.DNS.Search),
 		ExtraHosts: cfg.ExtraHosts, ReadonlyRootfs: cfg.ReadOnly, Runtime: "mini",
 		Memory: cfg.Memory, NanoCPUs: cfg.NanoCPUs, Init: cfg.Init,
@@ -112,7 +112,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-func portKey(p port.Mapping) string { return fmt.Sprintf("%d/%s", p.ContainerPort, p.Proto) }
+func portKey(p port.Mapping) string { return p.Exposed().String() }
 
 func bindings(ports []port.Mapping) map[string][]portJSON {
 	out := map[string][]portJSON{}
@@ -172,9 +172,9 @@ func configOf(cfg *runtime.Config, image *rootfs.Image) configJSON {
 	exposed := map[string]struct{}{}
 	if image != nil {
 		j.Volumes = image.Config.Volumes
-		for p := range image.Config.ExposedPorts {
-			exposed[p] = struct{}{}
-		}
+	}
+	for _, e := range cfg.Exposed {
+		exposed[e.String()] = struct{}{}
 	}
 	for _, p := range cfg.Ports {
 		exposed[portKey(p)] = struct{}{}
@@ -219,6 +219,10 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 		s.Networks[ep.NetworkName] = j
 		for key, list := range bindings(ep.Ports) {
 			s.Ports[key] = append(s.Ports[key], list...)
+		}
+		// An exposed port that is not published is there, with nothing behind it.
+		for _, e := range ctr.Config.Exposed {
+			s.Ports[e.String()] = append(s.Ports[e.String()], nil...)
 		}
 		// Docker has the addresses of the default network at the top, too.
 		if ep.NetworkName == network.Bridge {

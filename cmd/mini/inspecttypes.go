@@ -41,21 +41,22 @@ type stateJSON struct {
 }
 
 type hostConfigJSON struct {
-	Binds          []string
-	NetworkMode    string
-	PortBindings   map[string][]portJSON
-	AutoRemove     bool
-	DNS            []string `json:"Dns"`
-	DNSOptions     []string `json:"DnsOptions"`
-	DNSSearch      []string `json:"DnsSearch"`
-	ExtraHosts     []string
-	ReadonlyRootfs bool
-	Tmpfs          map[string]string `json:",omitempty"`
-	Runtime        string
-	Memory         int64
-	NanoCPUs       int64 `json:"NanoCpus"`
-	PidsLimit      *int64
-	Init           bool
+	Binds           []string
+	NetworkMode     string
+	PortBindings    map[string][]portJSON
+	PublishAllPorts bool
+	AutoRemove      bool
+	DNS             []string `json:"Dns"`
+	DNSOptions      []string `json:"DnsOptions"`
+	DNSSearch       []string `json:"DnsSearch"`
+	ExtraHosts      []string
+	ReadonlyRootfs  bool
+	Tmpfs           map[string]string `json:",omitempty"`
+	Runtime         string
+	Memory          int64
+	NanoCPUs        int64 `json:"NanoCpus"`
+	PidsLimit       *int64
+	Init            bool
 }
 
 type configJSON struct {

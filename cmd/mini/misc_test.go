@@ -105,8 +105,8 @@ func TestBashCompletes(t *testing.T) {
 		"mini netw":                "network",
 		"mini network cr":          "create",
 		"mini network create --s":  "--subnet",
-		"mini run --pub":           "--publish",
-		"mini --root /x run --pub": "--publish",
+		"mini run --pub":           "--publish --publish-all",
+		"mini --root /x run --pub": "--publish --publish-all",
 		"mini exec -it w":          "web",
 	} {
 		program := "mini() { echo web; }; COMP_WORDS=(" + line + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _mini; echo ${COMPREPLY[*]}"

@@ -7,7 +7,22 @@ import (
 	"strings"
 
 	"github.com/minirt/mini/network/port"
+	"github.com/minirt/mini/runtime"
 )
+
+// withExposed adds the exposed ports of a running container that are not
+// published, as mappings without a host port.
+func withExposed(ctr *runtime.Container, ports []port.Mapping) []port.Mapping {
+	if ctr.State.Status != runtime.Running || len(ctr.Config.Networks) == 0 {
+		return ports
+	}
+	for _, e := range ctr.Config.Exposed {
+		if !slices.ContainsFunc(ports, func(p port.Mapping) bool { return p.Exposed() == e }) {
+			ports = append(ports, port.Mapping{ContainerPort: e.Port, Proto: e.Proto})
+		}
+	}
+	return ports
+}
 
 // portsText is the PORTS column of ps: neighbours are shown as one range.
 func portsText(ports []port.Mapping) string {
@@ -40,15 +55,25 @@ type portRange struct {
 
 func (g portRange) continuedBy(p port.Mapping) bool {
 	f := g.first
-	return f.HostIP == p.HostIP && f.Proto == p.Proto && f.HostPortEnd == 0 && p.HostPortEnd == 0 &&
-		int(f.ContainerPort)+g.n == int(p.ContainerPort) && int(f.HostPort)+g.n == int(p.HostPort)
+	if f.HostIP != p.HostIP || f.Proto != p.Proto || int(f.ContainerPort)+g.n != int(p.ContainerPort) {
+		return false
+	}
+	if f.HostPort == 0 {
+		return p.HostPort == 0
+	}
+	return f.HostPortEnd == 0 && p.HostPortEnd == 0 && int(f.HostPort)+g.n == int(p.HostPort)
 }
 
 func (g portRange) String() string {
-	if g.n == 1 {
+	last := g.n - 1
+	switch exposed := g.first.HostPort == 0; {
+	case exposed && g.n == 1:
+		return portKey(g.first)
+	case exposed:
+		return fmt.Sprintf("%d-%s", g.first.ContainerPort, port.Exposed{Port: g.first.ContainerPort + uint16(last), Proto: g.first.Proto})
+	case g.n == 1:
 		return g.first.String()
 	}
-	last := g.n - 1
 	return fmt.Sprintf("%s:%d-%d->%d-%d/%s", g.first.HostIP, g.first.HostPort, int(g.first.HostPort)+last,
 		g.first.ContainerPort, int(g.first.ContainerPort)+last, g.first.Proto)
 }

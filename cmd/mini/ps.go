@@ -100,7 +100,7 @@ func containerRows(list []*runtime.Container, full bool, now time.Time) ([]conta
 
 // publishedPorts gives what is published now: nothing unless it runs.
 func publishedPorts(ctr *runtime.Container) ([]port.Mapping, error) {
-	if ctr.State.Status != runtime.Running || len(ctr.Config.Ports) == 0 {
+	if ctr.State.Status != runtime.Running || len(ctr.Config.Published()) == 0 {
 		return nil, nil
 	}
 	eps, err := ctr.Endpoints()
@@ -119,7 +119,7 @@ func containerRowOf(ctr *runtime.Container, ports []port.Mapping, full bool, now
 	r := containerRow{
 		ID: cfg.ID, Image: imageText(cfg), Names: cfg.Name, State: string(ctr.State.Status),
 		Command: commandText(cfg), CreatedAt: cfg.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		RunningFor: ago(cfg.Created, now), Status: statusText(ctr.State, now), Ports: portsText(ports),
+		RunningFor: ago(cfg.Created, now), Status: statusText(ctr.State, now), Ports: portsText(withExposed(ctr, ports)),
 		Labels: joinLabels(cfg.Labels), Networks: strings.Join(networkNames(cfg), ","), labels: cfg.Labels,
 	}
 	if r.labels == nil {

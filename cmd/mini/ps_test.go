@@ -41,6 +41,11 @@ func mappings(t *testing.T, specs ...string) []port.Mapping {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for i := range m {
+			if m[i].HostPort != 0 && !m[i].HostIP.IsValid() {
+				m[i].HostIP = netip.IPv4Unspecified() // as it is once it is published
+			}
+		}
 		all = append(all, m...)
 	}
 	return all
@@ -53,6 +58,7 @@ func TestPortsText(t *testing.T) {
 		{"9000-9002:90-92 8080:80", "0.0.0.0:8080->80/tcp, 0.0.0.0:9000-9002->90-92/tcp"},
 		{"80:80 81:81/udp", "0.0.0.0:80->80/tcp, 0.0.0.0:81->81/udp"},
 		{"80:80 82:81", "0.0.0.0:80->80/tcp, 0.0.0.0:82->81/tcp"},
+		{"80 81 53/udp 8082:82", "53/udp, 80-81/tcp, 0.0.0.0:8082->82/tcp"}, // exposed only
 		{"127.0.0.1:53:53/udp 53:53/tcp 54:54/tcp", "0.0.0.0:53-54->53-54/tcp, 127.0.0.1:53->53/udp"},
 	} {
 		if got := portsText(mappings(t, strings.Fields(tc.specs)...)); got != tc.want {

@@ -58,9 +58,11 @@ func (q *containerQuery) resolve() (err error) {
 			return fmt.Errorf("invalid filter 'exited=%s'", s)
 		}
 	}
-	for _, s := range append(slices.Clone(q.filters["publish"]), q.filters["expose"]...) {
-		if _, err := port.Parse(s); err != nil {
-			return fmt.Errorf("invalid filter 'publish=%s'", s)
+	for _, key := range []string{"publish", "expose"} {
+		for _, s := range q.filters[key] {
+			if _, err := port.ParseExposed(s); err != nil {
+				return fmt.Errorf("invalid filter '%s=%s'", key, s)
+			}
 		}
 	}
 	if q.before, err = q.created("before"); err != nil {
@@ -114,7 +116,7 @@ func (q *containerQuery) fits(ctr *runtime.Container) bool {
 	case !q.any("network", func(v string) bool { return q.onNetwork(cfg, v) }):
 	case !q.any("volume", func(v string) bool { return hasMount(cfg, v) }):
 	case !q.any("publish", func(v string) bool { return publishes(cfg, v) }):
-	case !q.any("expose", func(v string) bool { return publishes(cfg, v) }):
+	case !q.any("expose", func(v string) bool { return exposes(cfg, v) }):
 	default:
 		return true
 	}
@@ -146,10 +148,16 @@ func hasMount(cfg *runtime.Config, want string) bool {
 
 // publishes compares container ports, as Docker's filter does.
 func publishes(cfg *runtime.Config, spec string) bool {
-	want, err := port.Parse(spec)
-	return err == nil && slices.ContainsFunc(cfg.Ports, func(p port.Mapping) bool {
-		return slices.ContainsFunc(want, func(w port.Mapping) bool {
-			return w.ContainerPort == p.ContainerPort && w.Proto == p.Proto
-		})
+	want, err := port.ParseExposed(spec)
+	return err == nil && slices.ContainsFunc(cfg.Published(), func(p port.Mapping) bool {
+		return slices.Contains(want, p.Exposed())
 	})
+}
+
+// exposes also counts what is published, which exposes it.
+func exposes(cfg *runtime.Config, spec string) bool {
+	want, err := port.ParseExposed(spec)
+	return publishes(cfg, spec) || (err == nil && slices.ContainsFunc(cfg.Exposed, func(e port.Exposed) bool {
+		return slices.Contains(want, e)
+	}))
 }

@@ -49,6 +49,9 @@ func (c *call) configure() (runtime.Config, error) {
 	for _, w := range warnings {
 		c.warn("%s", w)
 	}
+	if cfg.PublishIP, err = publishIP(c.str("publish-ip")); err != nil {
+		return cfg, runError(c.path, runtime.ExitMini, err)
+	}
 	return cfg, nil
 }
 

@@ -1,6 +1,7 @@
 package port
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -19,8 +20,9 @@ const (
 
 // Mapping is one container port that is published on the host.
 type Mapping struct {
-	// HostIP is the host address, 0.0.0.0 for all of them.
-	HostIP netip.Addr `json:"host_ip"`
+	// HostIP is the host address, 0.0.0.0 for all of them. The zero Addr leaves
+	// the choice to whoever publishes the port.
+	HostIP netip.Addr `json:"host_ip,omitzero"`
 	// HostPort is the host port. 0 asks the kernel for a free one.
 	HostPort uint16 `json:"host_port"`
 	// HostPortEnd is the last of a range from which the first free port is
@@ -38,57 +40,89 @@ func (m Mapping) String() string {
 	if m.HostPortEnd > m.HostPort {
 		host += "-" + strconv.Itoa(int(m.HostPortEnd))
 	}
-	return fmt.Sprintf("%s:%s->%d/%s", m.HostIP, host, m.ContainerPort, m.Proto)
+	return fmt.Sprintf("%s:%s->%d/%s", m.hostIP(), host, m.ContainerPort, m.Proto)
+}
+
+// hostIP is all addresses when none is chosen.
+func (m Mapping) hostIP() netip.Addr {
+	if m.HostIP.IsValid() {
+		return m.HostIP
+	}
+	return netip.IPv4Unspecified()
 }
 
 // maxRange bounds the number of ports that one `-p` may name, which is also
 // the number of sockets it costs.
 const maxRange = 8192
 
-// Parse reads one `-p` option in Docker's grammar,
+// Parse reads one `-p` option in Docker's short grammar,
 //
 //	[ip:][host[-end]:]container[-end][/tcp|udp|sctp]
 //
-// and gives a mapping for each container port. A host range of the container
-// range's length is matched port by port; a host range for one container port
-// is a choice. The host part may be empty or 0 (`127.0.0.1::80`): any free port.
+// or in its long one, see [parseLong], and gives a mapping for each container
+// port. A host range of the container range's length is matched port by port; a
+// host range for one container port is a choice. The host part may be empty or 0
+// (`127.0.0.1::80`): any free port.
 func Parse(spec string) ([]Mapping, error) {
-	fail := func(format string, args ...any) ([]Mapping, error) {
-		return nil, fmt.Errorf("invalid port mapping %q: %s", spec, fmt.Sprintf(format, args...))
+	parse := parseShort
+	if strings.Contains(spec, "=") {
+		parse = parseLong
 	}
+	w, err := parse(spec)
+	var all []Mapping
+	if err == nil {
+		all, err = w.mappings()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid port mapping %q: %w", spec, err)
+	}
+	return all, nil
+}
+
+// words are the parts of one `-p` option.
+type words struct {
+	ip              netip.Addr
+	host, container string
+	proto           Proto
+}
+
+func parseShort(spec string) (w words, err error) {
 	body, proto, err := splitProto(spec)
 	if err != nil {
-		return fail("%s", err.Error())
+		return w, err
 	}
-	ip, host, container, err := splitParts(body)
+	w.proto = proto
+	w.ip, w.host, w.container, err = splitParts(body)
+	return w, err
+}
+
+// mappings gives one mapping for each container port.
+func (w words) mappings() ([]Mapping, error) {
+	first, last, err := parseRange("container port", w.container)
 	if err != nil {
-		return fail("%s", err.Error())
-	}
-	first, last, err := parseRange("container port", container)
-	if err != nil {
-		return fail("%s", err.Error())
+		return nil, err
 	}
 	var hostFirst, hostLast uint16
-	if host == "0" {
-		host = "" // Docker takes both for: any free port
+	if w.host == "0" {
+		w.host = "" // Docker takes both for: any free port
 	}
-	if host != "" {
-		if hostFirst, hostLast, err = parseRange("host port", host); err != nil {
-			return fail("%s", err.Error())
+	if w.host != "" {
+		if hostFirst, hostLast, err = parseRange("host port", w.host); err != nil {
+			return nil, err
 		}
 	}
 	n, hosts := int(last)-int(first)+1, int(hostLast)-int(hostFirst)+1
 	switch {
 	case n > maxRange || hosts > maxRange:
-		return fail("the range is longer than %d ports", maxRange)
-	case host != "" && n > 1 && hosts != n:
-		return fail("the host range has %d ports and the container range %d: they must be of one length", hosts, n)
+		return nil, fmt.Errorf("the range is longer than %d ports", maxRange)
+	case w.host != "" && n > 1 && hosts != n:
+		return nil, fmt.Errorf("the host range has %d ports and the container range %d: they must be of one length", hosts, n)
 	}
 	out := make([]Mapping, n)
 	for i := range out {
-		out[i] = Mapping{HostIP: ip, ContainerPort: first + uint16(i), Proto: proto}
+		out[i] = Mapping{HostIP: w.ip, ContainerPort: first + uint16(i), Proto: w.proto}
 		switch {
-		case host == "":
+		case w.host == "":
 		case n == 1:
 			out[i].HostPort = hostFirst
 			if hostLast > hostFirst {
@@ -107,20 +141,24 @@ func splitProto(spec string) (body string, proto Proto, err error) {
 	if !found {
 		return body, TCP, nil
 	}
+	proto, err = parseProto(name)
+	return body, proto, err
+}
+
+func parseProto(name string) (Proto, error) {
 	switch p := Proto(strings.ToLower(name)); p {
 	case TCP, UDP, SCTP:
-		return body, p, nil
+		return p, nil
 	}
-	return "", "", fmt.Errorf("unknown protocol %q: want tcp, udp or sctp", name)
+	return "", fmt.Errorf("unknown protocol %q: want tcp, udp or sctp", name)
 }
 
 // splitParts splits [ip:][host:]container. An IPv6 address stands in brackets.
 func splitParts(body string) (ip netip.Addr, host, container string, err error) {
-	ip = netip.IPv4Unspecified()
-	addr := ""
 	if strings.HasPrefix(body, "[") {
-		return ip, "", "", fmt.Errorf("IPv6 host addresses are not supported")
+		return ip, "", "", errors.New("IPv6 host addresses are not supported")
 	}
+	addr := ""
 	switch parts := strings.Split(body, ":"); len(parts) {
 	case 1:
 		return ip, "", parts[0], nil
@@ -129,16 +167,21 @@ func splitParts(body string) (ip netip.Addr, host, container string, err error) 
 	case 3:
 		addr, host, container = parts[0], parts[1], parts[2]
 	default:
-		return ip, "", "", fmt.Errorf("too many colons: want [ip:][host:]container")
+		return ip, "", "", errors.New("too many colons: want [ip:][host:]container")
 	}
-	if addr == "" {
-		return ip, host, container, nil
+	if addr != "" {
+		ip, err = ParseHostIP(addr)
 	}
-	ip, err = netip.ParseAddr(addr)
+	return ip, host, container, err
+}
+
+// ParseHostIP reads an address of the host.
+func ParseHostIP(s string) (netip.Addr, error) {
+	ip, err := netip.ParseAddr(s)
 	if err != nil || !ip.Is4() {
-		return ip, "", "", fmt.Errorf("%q is not an IPv4 address", addr)
+		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address", s)
 	}
-	return ip, host, container, nil
+	return ip, nil
 }
 
 // parseRange reads N or N-M, both from 1 to 65535.

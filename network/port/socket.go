@@ -27,6 +27,9 @@ func (e *BindError) Error() string {
 		where += fmt.Sprintf("-%d", e.End)
 	}
 	text := fmt.Sprintf("Bind for %s failed: %s", where, e.Err.Error())
+	if e.Port == 0 && errors.Is(e.Err, ErrInUse) {
+		return fmt.Sprintf("Bind for %s failed: no %s port of net.ipv4.ip_local_port_range is free", where, e.Proto)
+	}
 	if e.Holder != "" {
 		text += " (held by " + e.Holder + ")"
 	}
@@ -54,6 +57,7 @@ func (s *Socket) Close() error {
 // Reserve binds and listens on m's host port and gives the socket that holds
 // it, and m with the port that was taken. The error is a [*BindError].
 func Reserve(m Mapping) (*Socket, Mapping, error) {
+	m.HostIP = m.hostIP()
 	last := max(m.HostPort, m.HostPortEnd)
 	var err error
 	for p := int(m.HostPort); p <= int(last); p++ {
