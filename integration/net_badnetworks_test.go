@@ -72,6 +72,15 @@ func TestBadNetworks(t *testing.T) {
 		{[]string{"--mtu", "70000", "xx"}, []string{"mtu 70000"}},
 		{[]string{"--mtu", "big", "xx"}, []string{"big"}},
 		{[]string{"--driver", "overlay", "xx"}, []string{"overlay"}},
+		{[]string{"--driver", "null", "xx"}, []string{"only one instance of \"null\" network is allowed"}},
+		{[]string{"--ipam-driver", "dhcp", "xx"}, []string{"dhcp", "default"}},
+		{[]string{"-o", "colour=red", "xx"}, []string{"unknown option \"colour\"", "com.docker.network.driver.mtu (mtu)"}},
+		{[]string{"-o", "masquerade=maybe", "xx"}, []string{"option masquerade", "maybe"}},
+		{[]string{"-o", "mtu=big", "xx"}, []string{"option mtu", "big"}},
+		{[]string{"-o", "isolate=false", "xx"}, []string{"isolated"}},
+		{[]string{"--aux-address", "router=10.0.0.2", "xx"}, []string{"needs a subnet"}},
+		{[]string{"--subnet", "10.0.0.0/24", "--aux-address", "10.0.0.2", "xx"}, []string{"router=10.9.0.2"}},
+		{[]string{"--subnet", "10.0.0.0/24", "--aux-address", "router=10.0.1.2", "xx"}, []string{"10.0.1.2", "10.0.0.0/24"}},
 	} {
 		r := h.Run(append([]string{"network", "create"}, c.args...)...)
 		if r.Code == 0 {

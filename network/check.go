@@ -2,10 +2,8 @@ package network
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -95,10 +93,9 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	if opt.Driver == "" {
 		opt.Driver = DriverBridge
 	}
-	if opt.Driver != DriverBridge {
-		return fail("driver %q is not supported: want bridge", opt.Driver)
+	if err := checkDriver(opt); err != nil {
+		return fail("%s", err.Error())
 	}
-	opt.Options = maps.Clone(opt.Options)
 	if err := applyOptions(&opt); err != nil {
 		return fail("%s", err.Error())
 	}
@@ -111,13 +108,16 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 		}
 	}
 	if !opt.Subnet.IsValid() {
-		if opt.Gateway.IsValid() || opt.IPRange.IsValid() {
-			return fail("a gateway or an ip-range needs a subnet")
+		if opt.Gateway.IsValid() || opt.IPRange.IsValid() || len(opt.Reserved) > 0 {
+			return fail("a gateway, an ip-range or an aux-address needs a subnet")
 		}
 		return opt, nil
 	}
 	cfg := ipam.Config{Subnet: opt.Subnet, Gateway: opt.Gateway, Range: opt.IPRange}
 	if err := cfg.Validate(); err != nil {
+		return fail("%s", err.Error())
+	}
+	if err := checkReserved(&opt, cfg.GatewayAddr()); err != nil {
 		return fail("%s", err.Error())
 	}
 	if opt.Subnet.Overlaps(loopbackNet) || opt.Subnet.Overlaps(multicastNet) {
@@ -126,37 +126,24 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	return opt, nil
 }
 
+// checkDriver says which drivers there are.
+func checkDriver(opt CreateOptions) error {
+	switch {
+	case opt.Driver == DriverHost || opt.Driver == DriverNull:
+		return fmt.Errorf("only one instance of %q network is allowed", opt.Driver)
+	case opt.Driver != DriverBridge:
+		return fmt.Errorf("driver %q is not supported: want bridge", opt.Driver)
+	case opt.IPAMDriver != "" && opt.IPAMDriver != "default":
+		return fmt.Errorf("ipam driver %q is not supported: want default", opt.IPAMDriver)
+	}
+	return nil
+}
+
 // What the kernel treats in a way of its own, see RFC 6890 and RFC 5771.
 var (
 	loopbackNet  = netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
 	multicastNet = netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4)
 )
-
-// applyOptions takes over the driver options that mini knows under other names,
-// and refuses all others: an option without effect would be a false promise.
-func applyOptions(opt *CreateOptions) error {
-	for _, name := range slices.Sorted(maps.Keys(opt.Options)) {
-		if name != "com.docker.network.bridge.name" && name != "com.docker.network.driver.mtu" && name != hostBinding {
-			return fmt.Errorf("option %q is not supported: want com.docker.network.bridge.name, com.docker.network.driver.mtu or %s", name, hostBinding)
-		}
-	}
-	if v, ok := opt.Options[hostBinding]; ok {
-		if _, err := port.ParseHostIP(v); err != nil {
-			return fmt.Errorf("option %s: %w", hostBinding, err)
-		}
-	}
-	if v, ok := opt.Options["com.docker.network.bridge.name"]; ok && opt.Bridge == "" {
-		opt.Bridge = v
-	}
-	if v, ok := opt.Options["com.docker.network.driver.mtu"]; ok && opt.MTU == 0 {
-		n, err := strconv.Atoi(v)
-		if err != nil {
-			return fmt.Errorf("option com.docker.network.driver.mtu: %q is not a number", v)
-		}
-		opt.MTU = n
-	}
-	return nil
-}
 
 // checkSpec checks an endpoint against its network without looking at the host.
 func checkSpec(n *Network, s EndpointSpec) error {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -23,7 +24,18 @@ func TestCheckCreate(t *testing.T) {
 		"driver":              {CreateOptions{Name: "x", Driver: "weave"}, `driver "weave" is not supported`},
 		"mtu":                 {CreateOptions{Name: "x", MTU: 67}, "mtu 67 is not between 68 and 65535"},
 		"mtu option":          {CreateOptions{Name: "x", Options: map[string]string{"com.docker.network.driver.mtu": "big"}}, `"big" is not a number`},
-		"unknown option":      {CreateOptions{Name: "x", Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"}}, `option "com.docker.network.bridge.enable_icc" is not supported`},
+		"unknown option":      {CreateOptions{Name: "x", Options: map[string]string{"com.docker.network.bridge.nat": "false"}}, `unknown option "com.docker.network.bridge.nat": want com.docker.network.bridge.name (bridge_name), `},
+		"empty option":        {CreateOptions{Name: "x", Options: map[string]string{"": "x"}}, `unknown option ""`},
+		"no boolean":          {CreateOptions{Name: "x", Options: map[string]string{"masquerade": ""}}, `option masquerade: "" is neither true nor false`},
+		"two minds":           {CreateOptions{Name: "x", Options: map[string]string{"mtu": "1400", "com.docker.network.driver.mtu": "1300"}}, `"1300" and "1400" contradict each other`},
+		"not isolated":        {CreateOptions{Name: "x", Options: map[string]string{"isolate": "false"}}, "always isolated"},
+		"the host's driver":   {CreateOptions{Name: "x", Driver: "host"}, `only one instance of "host" network is allowed`},
+		"ipam driver":         {CreateOptions{Name: "x", IPAMDriver: "dhcp"}, `ipam driver "dhcp" is not supported: want default`},
+		"reserved alone":      {CreateOptions{Name: "x", Reserved: map[string]netip.Addr{"r": addr("10.0.0.2")}}, "needs a subnet"},
+		"reserved elsewhere":  {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Reserved: map[string]netip.Addr{"r": addr("10.0.1.2")}}, "aux-address r=10.0.1.2 is outside subnet 10.0.0.0/24"},
+		"reserved gateway":    {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Reserved: map[string]netip.Addr{"r": addr("10.0.0.1")}}, "aux-address r=10.0.0.1 is the gateway"},
+		"reserved twice":      {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Reserved: map[string]netip.Addr{"r": addr("10.0.0.2"), "s": addr("10.0.0.2")}}, "aux-addresses r and s are both 10.0.0.2"},
+		"no name":             {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Reserved: map[string]netip.Addr{"": addr("10.0.0.2")}}, "has no name"},
 		"bridge":              {CreateOptions{Name: "x", Bridge: "0123456789abcdef"}, "invalid link name"},
 		"gateway alone":       {CreateOptions{Name: "x", Gateway: addr("10.0.0.1")}, "needs a subnet"},
 		"gateway elsewhere":   {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Gateway: addr("10.0.1.1")}, "gateway 10.0.1.1 is outside subnet"},
@@ -52,6 +64,21 @@ func TestCreateTakesDockersOptions(t *testing.T) {
 	}})
 	if err != nil || opt.Bridge != "mybr" || opt.MTU != 1280 {
 		t.Errorf("got bridge %q, mtu %d, error %v", opt.Bridge, opt.MTU, err)
+	}
+}
+
+// TestShortOptions: the stored options have Docker's names.
+func TestShortOptions(t *testing.T) {
+	opt, err := checkCreate(CreateOptions{Name: "x", Options: map[string]string{"mtu": "1280", "masquerade": "0", "isolate": "strict", "bridge_name": "mybr"}})
+	if err != nil || opt.MTU != 1280 || !opt.NoMasquerade || opt.Bridge != "mybr" {
+		t.Errorf("got %+v, error %v", opt, err)
+	}
+	want := map[string]string{
+		"com.docker.network.driver.mtu": "1280", "com.docker.network.bridge.enable_ip_masquerade": "0",
+		"isolate": "strict", "com.docker.network.bridge.name": "mybr",
+	}
+	if !maps.Equal(opt.Options, want) {
+		t.Errorf("got options %v, want %v", opt.Options, want)
 	}
 }
 

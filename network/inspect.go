@@ -36,6 +36,8 @@ type InspectionPool struct {
 	Subnet  string
 	Gateway string `json:",omitempty"`
 	IPRange string `json:",omitempty"`
+	// AuxiliaryAddresses are those that no container gets, by name.
+	AuxiliaryAddresses map[string]string `json:",omitempty"`
 }
 
 // InspectionContainer is one container on the network.
@@ -64,13 +66,19 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		if n.IPRange.IsValid() {
 			pool.IPRange = n.IPRange.String()
 		}
+		for name, ip := range n.Reserved {
+			if pool.AuxiliaryAddresses == nil {
+				pool.AuxiliaryAddresses = make(map[string]string, len(n.Reserved))
+			}
+			pool.AuxiliaryAddresses[name] = ip.String()
+		}
 		in.IPAM.Config = append(in.IPAM.Config, pool)
 	}
 	if n.Bridge != "" {
-		in.Options["com.docker.network.bridge.name"] = m.linkOf(n)
+		in.Options[optBridge] = m.linkOf(n)
 	}
 	if n.MTU != 0 {
-		in.Options["com.docker.network.driver.mtu"] = strconv.Itoa(n.MTU)
+		in.Options[optMTU] = strconv.Itoa(n.MTU)
 	}
 	for _, ep := range eps {
 		if !ep.IP.IsValid() {

@@ -43,8 +43,12 @@ type Network struct {
 	Subnet  netip.Prefix `json:"subnet"`
 	Gateway netip.Addr   `json:"gateway"`
 	IPRange netip.Prefix `json:"ip_range"`
+	// Reserved are addresses that no container gets, by the names of what has them.
+	Reserved map[string]netip.Addr `json:"reserved,omitempty"`
 	// Internal networks have no way in or out.
 	Internal bool `json:"internal,omitempty"`
+	// NoMasquerade: the world sees the containers' own addresses.
+	NoMasquerade bool `json:"no_masquerade,omitempty"`
 	// AnySubnet: the user asked for none. It was chosen, and another is chosen
 	// when it clashes with the host before the network is used.
 	AnySubnet bool `json:"any_subnet,omitempty"`
@@ -69,24 +73,27 @@ func (n *Network) tag() string { return short(n.ID) + ":" + n.Name }
 func (n *Network) alias() string { return "mini:" + n.tag() }
 
 func (n *Network) pool() ipam.Config {
-	return ipam.Config{Subnet: n.Subnet, Gateway: n.Gateway, Range: n.IPRange}
+	return ipam.Config{Subnet: n.Subnet, Gateway: n.Gateway, Range: n.IPRange, Reserved: slices.Collect(maps.Values(n.Reserved))}
 }
 
 // CreateOptions describes a network to be. Only Name is needed.
 type CreateOptions struct {
-	Name     string
-	Driver   string // empty: bridge
-	Subnet   netip.Prefix
-	Gateway  netip.Addr
-	IPRange  netip.Prefix
-	Internal bool
-	MTU      int
-	Bridge   string // name of the link, empty: br-<12 digits of the id>
-	Labels   map[string]string
-	// Options are a driver's: com.docker.network.bridge.name and
-	// com.docker.network.driver.mtu stand for Bridge and MTU;
-	// com.docker.network.bridge.host_binding_ipv4 is the host address of ports
-	// that are published without one.
+	Name       string
+	Driver     string // empty: bridge
+	IPAMDriver string // empty: default
+	Subnet     netip.Prefix
+	Gateway    netip.Addr
+	IPRange    netip.Prefix
+	Reserved   map[string]netip.Addr // addresses that no container gets, by name
+	Internal   bool
+	MTU        int
+	Bridge     string // name of the link, empty: br-<12 digits of the id>
+	// NoMasquerade lets packets leave with the container's address.
+	NoMasquerade bool
+	Labels       map[string]string
+	// Options are a driver's, under Docker's or a shorter name. They stand for
+	// fields above, except com.docker.network.bridge.host_binding_ipv4: the host
+	// address of ports that are published without one.
 	Options map[string]string
 }
 
@@ -138,7 +145,7 @@ func newNetwork(opt CreateOptions) *Network {
 	n := &Network{
 		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
 		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
-		Internal: opt.Internal, MTU: opt.MTU, Bridge: opt.Bridge,
+		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
 		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
 	}
 	if n.Driver == DriverBridge && n.Bridge == "" {

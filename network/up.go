@@ -196,7 +196,9 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 }
 
 func (n *Network) rules(mk *mark) firewall.BridgeConfig {
-	return firewall.BridgeConfig{Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal}
+	return firewall.BridgeConfig{
+		Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal, NoMasquerade: n.NoMasquerade,
+	}
 }
 
 // chooseBridge gives wish if the name is free or the link is ours. The default

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/plan"
@@ -29,16 +30,19 @@ func networkCreateCommand() *command {
 	return &command{
 		name: "create", args: "NETWORK", min: 1, max: 1, run: runNetworkCreate, short: "Create a network",
 		long:    "The host is not touched until a container, or 'mini network up', needs the network.",
-		example: "mini network create backend\nmini network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ip-range 10.9.0.128/25 --internal db",
+		example: "mini network create backend\nmini network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ip-range 10.9.0.128/25 --internal db\nmini network create --subnet 10.8.0.0/24 --aux-address router=10.8.0.2 -o masquerade=false lan",
 		flags: func() flagSet {
 			return flagSet{
+				boolFlag("attachable", "", "Accepted and ignored: containers can always be attached by hand"),
+				listFlag("aux-address", "", "Addresses that no container gets, as NAME=ADDRESS").called("map"),
 				stringFlag("driver", "d", "Driver to manage the Network").byDefault("bridge"),
 				stringFlag("gateway", "", "IPv4 Gateway for the subnet"),
 				boolFlag("internal", "", "Restrict external access to the network"),
+				stringFlag("ipam-driver", "", "IP Address Management Driver").byDefault("default"),
 				stringFlag("ip-range", "", "Allocate container ip from a sub-range"),
 				listFlag("label", "", "Set metadata on a network"),
 				stringFlag("mtu", "", "MTU of the bridge and of the containers' interfaces (default that of the host's way out)").called("int"),
-				listFlag("opt", "o", "Set driver specific options"),
+				listFlag("opt", "o", "Set driver specific options, by Docker's names or as "+network.ShortOptions()).called("map"),
 				stringFlag("subnet", "", "Subnet in CIDR format that represents a network segment"),
 			}
 		},
@@ -64,7 +68,11 @@ func runNetworkCreate(c *call) error {
 
 func networkOptions(v values, name string) (opt network.CreateOptions, err error) {
 	opt = network.CreateOptions{
-		Name: name, Driver: v.String("driver"), Internal: v.Bool("internal"), Options: pairs(v.StringSlice("opt")),
+		Name: name, Driver: v.String("driver"), IPAMDriver: v.String("ipam-driver"), Internal: v.Bool("internal"),
+		Options: pairs(v.StringSlice("opt")),
+	}
+	if opt.Reserved, err = parseReserved(v.StringSlice("aux-address")); err != nil {
+		return opt, err
 	}
 	if opt.Labels, err = parseLabels(v.StringSlice("label")); err != nil {
 		return opt, err
@@ -86,6 +94,26 @@ func networkOptions(v values, name string) (opt network.CreateOptions, err error
 		}
 	}
 	return opt, nil
+}
+
+// parseReserved reads NAME=ADDRESS texts.
+func parseReserved(list []string) (map[string]netip.Addr, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	all := make(map[string]netip.Addr, len(list))
+	for _, text := range list {
+		name, value, _ := strings.Cut(text, "=")
+		ip, err := netip.ParseAddr(value)
+		if err != nil || !ip.Is4() {
+			return nil, fmt.Errorf("invalid --aux-address %q: want NAME=ADDRESS, such as router=10.9.0.2", text)
+		}
+		if _, twice := all[name]; twice {
+			return nil, fmt.Errorf("invalid --aux-address %q: the name is given twice", text)
+		}
+		all[name] = ip
+	}
+	return all, nil
 }
 
 func parsePrefix(flag, s string) (netip.Prefix, error) {

@@ -3,6 +3,7 @@ package firewall
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/minirt/mini/network/port"
@@ -84,48 +85,79 @@ type BridgeConfig struct {
 	Link     string // the bridge
 	Subnet   netip.Prefix
 	Internal bool
+	// NoMasquerade lets packets leave with the container's address.
+	NoMasquerade bool
 }
 
 // Bridge gives the rules of one network: their number does not depend on how
 // many containers or ports it has.
 func Bridge(c BridgeConfig) []Noted {
-	rule := func(table, chain, match, target, name, why string) Noted {
-		return Noted{Rule: newRule(table, chain, match, c.Owner, target), Name: name, Why: why}
+	if c.Internal {
+		return append([]Noted{c.guard()}, c.closed()...)
 	}
-	from, to := "-i "+c.Link+" ! -o "+c.Link, "! -i "+c.Link+" -o "+c.Link
-	guard := rule("raw", c.Prefix+"-RAW",
+	if c.NoMasquerade {
+		// The guard would drop answers too: they come for a container's address.
+		return slices.Concat(c.sources(), c.ways())
+	}
+	return slices.Concat([]Noted{c.guard()}, c.sources(), c.ways())
+}
+
+func (c BridgeConfig) rule(table, chain, match, target, name, why string) Noted {
+	return Noted{Rule: newRule(table, chain, match, c.Owner, target), Name: name, Why: why}
+}
+
+// out and in match what leaves the bridge for elsewhere, and what comes from elsewhere.
+func (c BridgeConfig) out() string { return "-i " + c.Link + " ! -o " + c.Link }
+func (c BridgeConfig) in() string  { return "! -i " + c.Link + " -o " + c.Link }
+
+func (c BridgeConfig) guard() Noted {
+	return c.rule("raw", c.Prefix+"-RAW",
 		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.Subnet, c.Link), "DROP",
 		"drop direct packets to "+c.Subnet.String(),
 		"Containers are reached through published ports or from their own bridge, never by a route to their address. The gateway address stays reachable, as it is the host's.")
-	if c.Internal {
-		return []Noted{
-			guard,
-			rule("filter", c.Prefix+"-INTERNAL", from, "DROP", "close the way out of "+c.Link,
-				"The network is internal."),
-			rule("filter", c.Prefix+"-INTERNAL", to, "DROP", "close the way into "+c.Link,
-				"The network is internal."),
-			rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
-				"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."),
-		}
-	}
+}
+
+// closed are the rules of an internal network.
+func (c BridgeConfig) closed() []Noted {
 	return []Noted{
-		guard,
-		rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
-			"masquerade what leaves "+c.Subnet.String(),
-			"The world has no route to a container's address: on the way out it is replaced by the host's."),
-		rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.Subnet, c.Link), "MASQUERADE",
+		c.rule("filter", c.Prefix+"-INTERNAL", c.out(), "DROP", "close the way out of "+c.Link,
+			"The network is internal."),
+		c.rule("filter", c.Prefix+"-INTERNAL", c.in(), "DROP", "close the way into "+c.Link,
+			"The network is internal."),
+		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
+			"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."),
+	}
+}
+
+// sources are the rules that change the source address.
+func (c BridgeConfig) sources() []Noted {
+	rules := []Noted{
+		c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.Subnet, c.Link), "MASQUERADE",
 			"masquerade published ports used from "+c.Subnet.String(),
 			"A container that calls a published port of its own bridge must get the answer through the host, or it would not recognise the sender."),
-		rule("nat", "POSTROUTING", "-s 127.0.0.0/8 -o "+c.Link, "MASQUERADE", "masquerade 127.0.0.1 towards "+c.Link,
+		c.rule("nat", "POSTROUTING", "-s 127.0.0.0/8 -o "+c.Link, "MASQUERADE", "masquerade 127.0.0.1 towards "+c.Link,
 			"A container cannot answer to 127.0.0.1: that is itself."),
-		rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
+	}
+	if c.NoMasquerade {
+		return rules
+	}
+	leave := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
+		"masquerade what leaves "+c.Subnet.String(),
+		"The world has no route to a container's address: on the way out it is replaced by the host's.")
+	return append([]Noted{leave}, rules...)
+}
+
+// ways are the rules that say who may send what where.
+func (c BridgeConfig) ways() []Noted {
+	return []Noted{
+		c.rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
 			"accept answers to "+c.Link, "They belong to connections that were allowed."),
-		rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
+		c.rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
 			"accept published ports of "+c.Link,
 			"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published."),
-		rule("filter", c.Prefix+"-BRIDGE", to, "DROP", "drop everything else towards "+c.Link,
+		c.rule("filter", c.Prefix+"-BRIDGE", c.in(), "DROP", "drop everything else towards "+c.Link,
 			"Other bridges and the outside have no business here."),
-		rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
+		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
 			"What a protected bridge must not get was dropped one stage before."),
 	}
 }

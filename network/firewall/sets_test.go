@@ -28,6 +28,12 @@ func TestSets(t *testing.T) {
 	for _, r := range Bridge(cfg) {
 		b.WriteString(r.AddCommand() + "\n")
 	}
+	b.WriteString("\n# a network without masquerading\n")
+	plain := cfg
+	plain.NoMasquerade = true
+	for _, r := range Bridge(plain) {
+		b.WriteString(r.AddCommand() + "\n")
+	}
 	b.WriteString("\n# an internal network\n")
 	cfg.Owner, cfg.Link, cfg.Internal = "ba9876543210:closed", "br-ba9876543210", true
 	for _, r := range Bridge(cfg) {

@@ -1,0 +1,147 @@
+package network
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/minirt/mini/network/port"
+)
+
+// Docker's keys of driver options. A network's Options have these, whatever form
+// the user wrote.
+const (
+	optBridge     = "com.docker.network.bridge.name"
+	optMTU        = "com.docker.network.driver.mtu"
+	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optIsolate    = "isolate"
+)
+
+// option is one driver option.
+type option struct {
+	key   string // Docker's
+	short string // Podman's, or the last word of Docker's
+	set   func(opt *CreateOptions, value string) error
+}
+
+// options gives all driver options. It is a function, as a table would be built
+// at every start of mini.
+func options() []option {
+	return []option{
+		{optBridge, "bridge_name", func(o *CreateOptions, v string) error {
+			if o.Bridge == "" {
+				o.Bridge = v
+			}
+			return nil
+		}},
+		{optMTU, "mtu", setMTU},
+		{optMasquerade, "masquerade", func(o *CreateOptions, v string) error { return setNot(&o.NoMasquerade, v) }},
+		{hostBinding, "host_binding_ipv4", func(_ *CreateOptions, v string) error {
+			_, err := port.ParseHostIP(v)
+			return err
+		}},
+		{optIsolate, "", checkIsolate},
+	}
+}
+
+// applyOptions takes over the driver options and gives them Docker's names. An
+// unknown one is refused, as Podman does: an option without effect would be a
+// false promise.
+func applyOptions(opt *CreateOptions) error {
+	known := options()
+	given := opt.Options
+	opt.Options = make(map[string]string, len(given))
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		i := slices.IndexFunc(known, func(o option) bool { return name == o.key || name != "" && name == o.short })
+		if i < 0 {
+			return fmt.Errorf("unknown option %q: want %s", name, optionNames(known))
+		}
+		o := known[i]
+		if old, twice := opt.Options[o.key]; twice && old != given[name] {
+			return fmt.Errorf("option %s: %q and %q contradict each other", o.key, old, given[name])
+		}
+		opt.Options[o.key] = given[name]
+		if err := o.set(opt, given[name]); err != nil {
+			return fmt.Errorf("option %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// ShortOptions lists the short names of the driver options.
+func ShortOptions() string {
+	var names []string
+	for _, o := range options() {
+		if o.short == "" {
+			o.short = o.key
+		}
+		names = append(names, o.short)
+	}
+	return strings.Join(names, ", ")
+}
+
+func optionNames(known []option) string {
+	var names []string
+	for _, o := range known {
+		name := o.key
+		if o.short != "" {
+			name += " (" + o.short + ")"
+		}
+		names = append(names, name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+func setMTU(o *CreateOptions, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return fmt.Errorf("%q is not a number", v)
+	}
+	if o.MTU == 0 {
+		o.MTU = n
+	}
+	return nil
+}
+
+// setNot sets a field that is the opposite of the option.
+func setNot(field *bool, v string) error {
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", v)
+	}
+	*field = !on
+	return nil
+}
+
+// checkIsolate is Podman's option to close a network against others that have it
+// too, or with strict against all. Mini's are always closed against all.
+func checkIsolate(_ *CreateOptions, v string) error {
+	if on, err := strconv.ParseBool(v); v != "strict" && (err != nil || !on) {
+		return fmt.Errorf("%q is not possible: mini's networks are always isolated from each other, which is true or strict", v)
+	}
+	return nil
+}
+
+// checkReserved checks the addresses that no container shall get.
+func checkReserved(opt *CreateOptions, gateway netip.Addr) error {
+	names := make(map[netip.Addr]string)
+	for _, name := range slices.Sorted(maps.Keys(opt.Reserved)) {
+		ip := opt.Reserved[name]
+		switch {
+		case name == "":
+			return fmt.Errorf("aux-address %s has no name: want NAME=ADDRESS", ip)
+		case !opt.Subnet.Contains(ip):
+			return fmt.Errorf("aux-address %s=%s is outside subnet %s", name, ip, opt.Subnet)
+		case ip == gateway:
+			return fmt.Errorf("aux-address %s=%s is the gateway", name, ip)
+		case names[ip] != "":
+			return fmt.Errorf("aux-addresses %s and %s are both %s", names[ip], name, ip)
+		}
+		names[ip] = name
+	}
+	return nil
+}
