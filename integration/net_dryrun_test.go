@@ -27,6 +27,8 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"bridge", host.NFT, nil, nil},
 		{"bridge with ports", host.NFT, nil, []string{"-p", "8080:80", "-p", "127.0.0.1:5353:53/udp"}},
 		{"bridge with ports, legacy", host.Legacy, nil, []string{"-p", "8080:80", "-p", "127.0.0.1:5353:53/udp"}},
+		{"ranges of ports", host.NFT, nil, []string{"-p", "8000-8004:8000-8004", "-p", "9000-9001:8000-8001", "-p", "127.0.0.1:7000-7001:7000-7001/udp"}},
+		{"ranges of ports, legacy", host.Legacy, nil, []string{"-p", "8000-8004:8000-8004/udp", "-p", "7000-7010:80"}},
 		{"fixed address", host.NFT, nil, []string{"--ip", "172.17.0.99", "--mac-address", "02:00:00:00:00:99"}},
 		{"user network", host.NFT, []string{"--subnet", "10.66.0.0/16", "--mtu", "1400", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"internal network", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red"}},

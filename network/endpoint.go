@@ -101,10 +101,7 @@ func (ep *Endpoint) NamespaceName() string { return "mini-" + ep.ContainerName }
 
 // publish computes the rules for the ports.
 func (ep *Endpoint) publish(prefix string) {
-	ep.Prefix, ep.Rules = prefix, nil
-	for _, p := range ep.Ports {
-		ep.Rules = append(ep.Rules, firewall.Publish(prefix, ep.Tag, p, ep.IP))
-	}
+	ep.Prefix, ep.Rules = prefix, firewall.Publish(prefix, ep.Tag, ep.Ports, ep.IP)
 }
 
 // udpPorts gives the published UDP ports.

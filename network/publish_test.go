@@ -1,11 +1,19 @@
 package network
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/network/port"
 )
@@ -79,5 +87,101 @@ func TestDefaultHostAddress(t *testing.T) {
 			t.Errorf("on %s with %q: %s, want %s", c.network.Name, c.general, got, c.want)
 		}
 		w.must(w.m.Release(ep))
+	}
+}
+
+// servePort answers connections in a namespace with the server's own port, and
+// keeps them open.
+func (w *world) servePort(ns *os.File, number int) {
+	w.t.Helper()
+	var l net.Listener
+	w.in(ns, func() (err error) {
+		l, err = net.Listen("tcp4", fmt.Sprintf(":%d", number))
+		return err
+	})
+	var open []net.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open = append(open, c)
+			fmt.Fprintln(c, number)
+		}
+	}()
+	w.t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, c := range open {
+			c.Close()
+		}
+	})
+}
+
+// portAt gives which port of a container answers at an address of the host,
+// called from outside with a certain source port. The connection stays open.
+func (w *world) portAt(addr string, source int) (answer string) {
+	w.t.Helper()
+	w.in(w.outside, func() error {
+		reuse := func(_, _ string, c syscall.RawConn) (err error) {
+			if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) }); e != nil {
+				return e
+			}
+			return err
+		}
+		d := net.Dialer{Timeout: patient, LocalAddr: &net.TCPAddr{Port: source}, Control: reuse}
+		c, err := d.Dial("tcp4", addr)
+		if err != nil {
+			return err
+		}
+		w.t.Cleanup(func() { c.Close() })
+		if err := c.SetDeadline(time.Now().Add(patient)); err != nil {
+			return err
+		}
+		answer, err = bufio.NewReader(c).ReadString('\n')
+		return err
+	})
+	return strings.TrimSpace(answer)
+}
+
+// TestRanges: a range with the same numbers on both sides is one rule. Each port
+// reaches its own, also for a client that calls two addresses of the host with
+// one source port.
+func TestRanges(t *testing.T) {
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			w.sh("ip addr add 192.0.2.9/24 dev uplink0")
+			a := w.start(w.find(Bridge), "a", "8000-8099:8000-8099", "9000-9009:8000-8009")
+			if n := len(a.ep.Rules); n != 1+10 {
+				t.Errorf("%d rules, want one for the first range and ten for the second", n)
+			}
+			for _, p := range []int{8005, 8006} {
+				w.servePort(a.ns, p)
+			}
+			for i, base := range []int{8000, 9000} {
+				for _, offset := range []int{5, 6} {
+					for _, host := range []string{hostAddr, "192.0.2.9"} {
+						addr := fmt.Sprintf("%s:%d", host, base+offset)
+						if got, want := w.portAt(addr, 40000+10*i+offset), fmt.Sprint(8000+offset); got != want {
+							t.Errorf("%s reaches port %s, want %s", addr, got, want)
+						}
+					}
+				}
+			}
+			// Why the second range has ten rules: with one, the kernel counts on.
+			w.must(w.m.fw.RemoveAll(context.Background(), a.ep.Rules[1:]))
+			w.sh(backend + " -t nat -A DOCKER -p tcp --dport 9000:9009 -j DNAT --to-destination 172.17.0.2:8000-8009/9000")
+			first, second := w.portAt(hostAddr+":9005", 40100), w.portAt("192.0.2.9:9005", 40100)
+			if first != "8005" {
+				t.Errorf("with a rule for the range, port 9005 reaches %s", first)
+			}
+			if second == "8005" {
+				t.Log("this kernel would do with one rule")
+			}
+		})
 	}
 }

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
-
-	"github.com/minirt/mini/network/port"
 )
 
 // UserChain is the administrator's own chain. It is the first that forwarded
@@ -69,7 +66,7 @@ func Base(prefix, owner string) BaseSet {
 func baseChains(prefix string) []NotedChain {
 	return []NotedChain{
 		{Chain{"raw", prefix + "-RAW"}, "It drops what must not even be tracked."},
-		{Chain{"nat", prefix}, "It holds one DNAT rule per published port."},
+		{Chain{"nat", prefix}, "It holds one DNAT rule per published port, or per range of them."},
 		{Chain{"filter", prefix + "-CT"}, "It accepts answers to containers."},
 		{Chain{"filter", prefix + "-INTERNAL"}, "It closes internal networks."},
 		{Chain{"filter", prefix + "-BRIDGE"}, "It protects each network from all others."},
@@ -160,15 +157,4 @@ func (c BridgeConfig) ways() []Noted {
 		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
 			"What a protected bridge must not get was dropped one stage before."),
 	}
-}
-
-// Publish gives the DNAT rule of one published port of the container at to.
-func Publish(prefix, owner string, m port.Mapping, to netip.Addr) Rule {
-	match := ""
-	if m.HostIP.IsValid() && !m.HostIP.IsUnspecified() {
-		match = "-d " + m.HostIP.String() + "/32 "
-	}
-	match += fmt.Sprintf("-p %s -m %s --dport %d", m.Proto, m.Proto, m.HostPort)
-	target := netip.AddrPortFrom(to, m.ContainerPort)
-	return newRule("nat", prefix, match, owner, "DNAT --to-destination "+target.Addr().String()+":"+strconv.Itoa(int(target.Port())))
 }

@@ -40,11 +40,19 @@ func TestSets(t *testing.T) {
 		b.WriteString(r.AddCommand() + "\n")
 	}
 	b.WriteString("\n# published ports\n")
-	for _, m := range []port.Mapping{
-		{HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80, Proto: port.TCP},
-		{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: 53, ContainerPort: 5353, Proto: port.UDP},
+	var ports []port.Mapping
+	for _, spec := range []string{
+		"8080:80", "127.0.0.1:53:5353/udp", "7000-7099:7000-7099", "7100:7100", "7101:7101/udp", "7102:7102/udp",
+		"127.0.0.1:7103:7103/udp", "9000-9001:8000-8001", "7005:7005",
 	} {
-		b.WriteString(Publish("DOCKER", "a1b2c3d4e5f6:web", m, netip.MustParseAddr("172.17.0.2")).AddCommand() + "\n")
+		m, err := port.Parse(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, m...)
+	}
+	for _, r := range Publish("DOCKER", "a1b2c3d4e5f6:web", ports, netip.MustParseAddr("172.17.0.2")) {
+		b.WriteString(r.AddCommand() + "\n")
 	}
 	golden(t, "testdata/sets.golden", b.String())
 }

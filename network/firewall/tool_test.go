@@ -50,12 +50,11 @@ func must(t *testing.T, err error) {
 }
 
 func rules(n int) []Rule {
-	out := make([]Rule, n)
-	for i := range out {
-		m := port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP}
-		out[i] = Publish("TEST", "0123456789ab:web", m, netip.MustParseAddr("172.17.0.2"))
+	var ports []port.Mapping
+	for i := range n {
+		ports = append(ports, port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP})
 	}
-	return out
+	return Publish("TEST", "0123456789ab:web", ports, netip.MustParseAddr("172.17.0.2"))
 }
 
 func TestToolChains(t *testing.T) {
@@ -163,8 +162,8 @@ func TestMissingProgram(t *testing.T) {
 }
 
 func ExampleRule_AddCommand() {
-	m := port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80, Proto: port.TCP}
-	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", m, netip.MustParseAddr("172.17.0.2")).AddCommand())
+	ports := []port.Mapping{{HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80, Proto: port.TCP}}
+	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", ports, netip.MustParseAddr("172.17.0.2"))[0].AddCommand())
 	// Output:
 	// iptables -t nat -A DOCKER -p tcp -m tcp --dport 8080 -m comment --comment mini:a1b2c3d4e5f6:web -j DNAT --to-destination 172.17.0.2:80
 }
