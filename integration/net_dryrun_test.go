@@ -32,6 +32,8 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"fixed address", host.NFT, nil, []string{"--ip", "172.17.0.99", "--mac-address", "02:00:00:00:00:99"}},
 		{"user network", host.NFT, []string{"--subnet", "10.66.0.0/16", "--mtu", "1400", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"internal network", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red"}},
+		{"no communication", host.NFT, []string{"-o", "icc=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"no masquerading", host.Legacy, []string{"-o", "masquerade=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,7 +84,7 @@ func picture(t testing.TB, h *host.Host) host.Snapshot {
 	}
 	// What the picture of a link leaves out.
 	out := must(t, h.Exec("sh", "-c", `ip -d -o link | grep -v -e uplink0 -e ' lo:' |
-		grep -o -e '^[0-9]*: [^:@]*' -e 'link/ether [0-9a-f:]*' -e 'hairpin [a-z]*' -e 'addrgenmode [a-z0-9]*' | sed 's/^[0-9]*: //' || true`))
+		grep -o -e '^[0-9]*: [^:@]*' -e 'link/ether [0-9a-f:]*' -e 'hairpin [a-z]*' -e 'isolated [a-z]*' -e 'addrgenmode [a-z0-9]*' | sed 's/^[0-9]*: //' || true`))
 	kernel["link details"] = strings.Split(strings.ReplaceAll(out, "\nlink/", " link/"), "\n")
 	return kernel
 }

@@ -48,7 +48,11 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	} else {
 		p.Add(c.stepPrepare(forLinks())) // the namespace is there, and lo is on
 	}
-	p.Add(c.stepVeth(m, mk), c.stepTag(), c.stepAddress(), c.stepUp(m, mk))
+	p.Add(c.stepVeth(m, mk), c.stepTag())
+	if ep.Isolated {
+		p.Add(c.stepHandOver(mk))
+	}
+	p.Add(c.stepAddress(), c.stepUp(m, mk))
 	if ep.DefaultRoute {
 		p.Add(c.stepRoute())
 	}
@@ -64,7 +68,7 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 	ep := c.ep
 	v := vethPair{
-		Host: ep.HostLink, Peer: ep.Interface, HostMAC: hostMACFor(ep.IP), PeerMAC: net.HardwareAddr(ep.MAC),
+		Host: ep.HostLink, Peer: ep.Interface, HostMAC: ep.hostMAC(), PeerMAC: net.HardwareAddr(ep.MAC),
 		MTU: mk.MTU, Master: mk.Index,
 	}
 	mtu := fmt.Sprint(v.MTU)
@@ -97,14 +101,18 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 
 func (c *container) stepTag() plan.Step {
 	ep, quiet := c.ep, hasIPv6()
+	slave := []string{"ip", "link", "set", "dev", ep.HostLink, "type", "bridge_slave", "hairpin", "on"}
+	why := "The alias says whose it is. Hairpin mode lets a container reach its own published port: the packet leaves the bridge where it came in."
+	if ep.Isolated {
+		slave = append(slave, "isolated", "on")
+		why += " The bridge passes nothing between isolated ports: the network is without communication between its containers."
+	}
 	step := plan.Step{
-		Name: "tag " + ep.HostLink + " and let it talk to itself",
-		Why:  "The alias says whose it is. Hairpin mode lets a container reach its own published port: the packet leaves the bridge where it came in.",
-		Cmds: []string{
-			plan.Command("ip", "link", "set", "dev", ep.HostLink, "alias", ep.alias()),
-			plan.Command("ip", "link", "set", "dev", ep.HostLink, "type", "bridge_slave", "hairpin", "on"),
+		Name: "tag " + ep.HostLink + " and let it talk to itself", Why: why,
+		Cmds: []string{plan.Command("ip", "link", "set", "dev", ep.HostLink, "alias", ep.alias()), plan.Command(slave...)},
+		Do: func(context.Context) error {
+			return tagPort(bridgePort{Name: ep.HostLink, Alias: ep.alias(), Isolated: ep.Isolated, Quiet: quiet})
 		},
-		Do: func(context.Context) error { return tagPort(ep.HostLink, ep.alias(), quiet) },
 	}
 	if quiet {
 		step.Why += " The port needs no IPv6 address of its own."

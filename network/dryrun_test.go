@@ -16,6 +16,7 @@ import (
 func TestDryRun(t *testing.T) {
 	networks := map[string]CreateOptions{
 		Bridge: {}, "web": {Name: "web", MTU: 1400}, "closed": {Name: "closed", Internal: true},
+		"lonely": {Name: "lonely", NoICC: true}, "plain": {Name: "plain", NoMasquerade: true},
 	}
 	for name, opt := range networks {
 		for _, backend := range backends {
@@ -93,11 +94,13 @@ func (w *world) runScript(script string) {
 func (w *world) picture() string {
 	w.t.Helper()
 	return w.sh(`
-		ip -d -j link | tr '{},' '\n\n\n' | grep -E '"(ifname|mtu|inet6_addr_gen_mode|address|master|ifalias|hairpin|info_kind|addr_assign_type)"' |
+		ip -d -j link | tr '{},' '\n\n\n' | grep -E '"(ifname|mtu|inet6_addr_gen_mode|address|master|ifalias|hairpin|isolated|info_kind|addr_assign_type)"' |
 			grep -v '"ifname":"\(up\|uplink\)' || true
 		# A route is marked linkdown until a carrier is seen, a moment later.
 		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'
 		cat /proc/sys/net/ipv4/ip_forward
+		bridge fdb show | grep -e static -e 02:42 || true
+		for l in $(ls /sys/class/net | grep veth); do tc filter show dev $l ingress | sed 's/ installed.*//'; done
 		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
 	` + fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
 }

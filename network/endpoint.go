@@ -71,7 +71,9 @@ type Endpoint struct {
 	Ports        []port.Mapping `json:"ports,omitempty"`
 	Aliases      []string       `json:"aliases,omitempty"`
 	DefaultRoute bool           `json:"default_route,omitempty"`
-	Created      time.Time      `json:"created"`
+	// Isolated: the container does not reach the others on the network.
+	Isolated bool      `json:"isolated,omitempty"`
+	Created  time.Time `json:"created"`
 	// Rules are exactly those that publish the ports.
 	Rules []firewall.Rule `json:"rules,omitempty"`
 	// Prefix of the chains that Rules stand in.

@@ -101,7 +101,7 @@ func (ep *Endpoint) owns(link netlink.Link) bool {
 	if link.Type() != "veth" {
 		return false
 	}
-	return a.Alias == ep.alias() || (a.Alias == "" && ep.IP.IsValid() && a.HardwareAddr.String() == hostMACFor(ep.IP).String())
+	return a.Alias == ep.alias() || (a.Alias == "" && ep.IP.IsValid() && a.HardwareAddr.String() == ep.hostMAC().String())
 }
 
 // deleteLink removes a link if it is ours. One that is gone is no error.
@@ -172,24 +172,35 @@ func addVeth(v vethPair) error {
 // addrGenNone is IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
 const addrGenNone = 1
 
+// bridgePort is what is set on a port of the bridge after its birth.
+type bridgePort struct {
+	Name, Alias string
+	Isolated    bool // nothing passes between it and other isolated ports
+	// Quiet keeps the kernel from giving the port an IPv6 address and announcing it
+	// to the container, see ip-link(8), addrgenmode.
+	Quiet bool
+}
+
 // tagPort sets the alias of a bridge port and switches its hairpin mode on, in
 // one message: neither can be given at birth. The kernel finds the link by name.
-// With quiet, the port gets no IPv6 address, which the kernel would otherwise
-// give it and announce to the container, see ip-link(8), addrgenmode.
-func tagPort(name, alias string, quiet bool) error {
+func tagPort(p bridgePort) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(alias)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(p.Name)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(p.Alias)))
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
-	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
+	data := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
+	data.AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
+	if p.Isolated {
+		data.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, []byte{1})
+	}
 	req.AddData(info)
-	if quiet {
+	if p.Quiet {
 		af := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 		af.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{addrGenNone})
 		req.AddData(af)
 	}
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return linkErr("tagging bridge port", name, err)
+	return linkErr("tagging bridge port", p.Name, err)
 }

@@ -16,6 +16,7 @@ import (
 const (
 	optBridge     = "com.docker.network.bridge.name"
 	optMTU        = "com.docker.network.driver.mtu"
+	optICC        = "com.docker.network.bridge.enable_icc"
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
 	optIsolate    = "isolate"
 )
@@ -38,6 +39,7 @@ func options() []option {
 			return nil
 		}},
 		{optMTU, "mtu", setMTU},
+		{optICC, "icc", func(o *CreateOptions, v string) error { return setNot(&o.NoICC, v) }},
 		{optMasquerade, "masquerade", func(o *CreateOptions, v string) error { return setNot(&o.NoMasquerade, v) }},
 		{hostBinding, "host_binding_ipv4", func(_ *CreateOptions, v string) error {
 			_, err := port.ParseHostIP(v)

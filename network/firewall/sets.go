@@ -82,6 +82,8 @@ type BridgeConfig struct {
 	Link     string // the bridge
 	Subnet   netip.Prefix
 	Internal bool
+	// NoICC keeps containers from reaching each other through the host.
+	NoICC bool
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
 }
@@ -116,14 +118,22 @@ func (c BridgeConfig) guard() Noted {
 
 // closed are the rules of an internal network.
 func (c BridgeConfig) closed() []Noted {
-	return []Noted{
-		c.rule("filter", c.Prefix+"-INTERNAL", c.out(), "DROP", "close the way out of "+c.Link,
-			"The network is internal."),
-		c.rule("filter", c.Prefix+"-INTERNAL", c.in(), "DROP", "close the way into "+c.Link,
-			"The network is internal."),
-		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
-			"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."),
+	out, in := c.out(), c.in()
+	if c.NoICC {
+		out, in = "-i "+c.Link, "-o "+c.Link // and the way through the host
 	}
+	rules := []Noted{
+		c.rule("filter", c.Prefix+"-INTERNAL", out, "DROP", "close the way out of "+c.Link,
+			"The network is internal."),
+		c.rule("filter", c.Prefix+"-INTERNAL", in, "DROP", "close the way into "+c.Link,
+			"The network is internal."),
+	}
+	if c.NoICC {
+		return rules
+	}
+	return append(rules,
+		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
+			"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."))
 }
 
 // sources are the rules that change the source address.
@@ -152,9 +162,19 @@ func (c BridgeConfig) ways() []Noted {
 		c.rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
 			"accept published ports of "+c.Link,
 			"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published."),
-		c.rule("filter", c.Prefix+"-BRIDGE", c.in(), "DROP", "drop everything else towards "+c.Link,
-			"Other bridges and the outside have no business here."),
+		c.last(),
 		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
 			"What a protected bridge must not get was dropped one stage before."),
 	}
+}
+
+// last drops what was not accepted before. The host itself is not concerned:
+// what it sends is not forwarded.
+func (c BridgeConfig) last() Noted {
+	match, why := c.in(), "Other bridges and the outside have no business here."
+	if c.NoICC {
+		match = "-o " + c.Link
+		why += " Nor have the network's own containers: they are kept apart, also when they send through the host."
+	}
+	return c.rule("filter", c.Prefix+"-BRIDGE", match, "DROP", "drop everything else towards "+c.Link, why)
 }

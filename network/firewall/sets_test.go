@@ -28,6 +28,12 @@ func TestSets(t *testing.T) {
 	for _, r := range Bridge(cfg) {
 		b.WriteString(r.AddCommand() + "\n")
 	}
+	b.WriteString("\n# a network whose containers do not reach each other\n")
+	lonely := cfg
+	lonely.NoICC = true
+	for _, r := range Bridge(lonely) {
+		b.WriteString(r.AddCommand() + "\n")
+	}
 	b.WriteString("\n# a network without masquerading\n")
 	plain := cfg
 	plain.NoMasquerade = true
