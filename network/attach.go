@@ -78,7 +78,7 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 		Cmds: []string{plan.Command("ip", "link", "add", "name", v.Host, "address", v.HostMAC.String(), "mtu", mtu, "master", mk.Bridge, "up",
 			"type", "veth", "peer", "name", v.Peer, "address", v.PeerMAC.String(), "mtu", mtu, "netns", ep.NamespaceName())},
 		Do: func(context.Context) error {
-			v.PeerNS = int(c.ns.Fd())
+			v.PeerNS, v.Master = int(c.ns.Fd()), mk.Index // a repair may have made the bridge anew
 			err := addVeth(v)
 			if !errors.Is(err, unix.EEXIST) {
 				return err

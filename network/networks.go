@@ -252,6 +252,10 @@ func (m *Manager) List() ([]*Network, error) {
 	return m.stored()
 }
 
+// Defined gives the networks that are on record. Unlike [Manager.List] it makes
+// none.
+func (m *Manager) Defined() ([]*Network, error) { return m.stored() }
+
 // stored reads the definitions that exist.
 func (m *Manager) stored() ([]*Network, error) {
 	entries, err := os.ReadDir(m.defDir())

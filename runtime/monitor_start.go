@@ -240,18 +240,33 @@ func bootID() (string, error) {
 }
 
 // startTicks is when a process started, in clock ticks since boot: field 22 of
-// /proc/PID/stat (proc_pid_stat(5)). With the pid it names a process for good.
+// /proc/PID/stat. With the pid it names a process for good.
 func startTicks(pid int) (uint64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text, err := statField(pid, 22)
 	if err != nil {
 		return 0, fmt.Errorf("reading when process %d started: %w", pid, err)
 	}
-	// The second field is a name in parentheses and may hold anything.
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// isStopped tells whether a signal has stopped a process: field 3.
+func isStopped(pid int) bool {
+	state, err := statField(pid, 3)
+	return err == nil && (state == "T" || state == "t")
+}
+
+// statField gives one field of /proc/PID/stat, see proc_pid_stat(5). The second
+// one, which has the program's name, cannot be had.
+func statField(pid, number int) (string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	// The name stands in parentheses and may hold anything.
 	text := string(b)
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	const startTime = 22 - 3 // fields before the name's end are gone
-	if len(fields) <= startTime {
-		return 0, fmt.Errorf("reading when process %d started: %q has too few fields", pid, text)
+	if len(fields) <= number-3 {
+		return "", fmt.Errorf("%q has too few fields", text)
 	}
-	return strconv.ParseUint(fields[startTime], 10, 64)
+	return fields[number-3], nil
 }

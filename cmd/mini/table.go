@@ -9,7 +9,7 @@ func commands() []*command {
 		[]*command{
 			psCommand("ps"),
 			imagesCommand("images"), rmiCommand("rmi"), importCommand(), tagCommand(), inspectCommand(),
-			infoCommand(), versionCommand(), completionCommand(), helpCommand(),
+			infoCommand(), versionCommand(), doctorCommand(), completionCommand(), helpCommand(),
 			containerGroup(), imageGroup(), networkGroup(), volumeGroup(),
 		})
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 // AddTogether makes chains and adds rules in one transaction for each table. It
@@ -15,7 +13,7 @@ import (
 // stay; made are the others. They are given with an error too: then some of
 // them, and some of the rules, may be there.
 func (t *Tool) AddTogether(ctx context.Context, chains []Chain, rules []Rule) (made []Chain, ok bool, err error) {
-	now, err := t.save(ctx)
+	now, err := t.Listing(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -26,7 +24,7 @@ func (t *Tool) AddTogether(ctx context.Context, chains []Chain, rules []Rule) (m
 	}
 	var lines []line
 	for _, c := range chains {
-		if !now.chains[c] {
+		if !now.Has(c) {
 			made = append(made, c)
 			lines = append(lines, line{"-N", Rule{Table: c.Table, Chain: c.Name}})
 		}
@@ -35,54 +33,6 @@ func (t *Tool) AddTogether(ctx context.Context, chains []Chain, rules []Rule) (m
 		lines = append(lines, line{r.addOp(), r})
 	}
 	return made, true, t.run(ctx, scriptOf(lines))
-}
-
-// saved is what iptables-save printed.
-type saved struct {
-	chains map[Chain]bool
-	rules  []string
-}
-
-func (s saved) hasOwner(owner string) bool {
-	// The program quotes a comment where it sees need.
-	bare, quoted := " --comment mini:"+owner+" ", ` --comment "mini:`+owner+`" `
-	return slices.ContainsFunc(s.rules, func(rule string) bool {
-		return strings.Contains(rule, bare) || strings.Contains(rule, quoted)
-	})
-}
-
-// save reads the rules of all tables with one program run.
-func (t *Tool) save(ctx context.Context) (saved, error) {
-	path, err := t.companion("-save")
-	if err != nil {
-		return saved{}, err
-	}
-	cmd := exec.CommandContext(ctx, path)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return saved{}, &CommandError{Args: cmd.Args, Stderr: stderr.String(), Err: err}
-	}
-	return parseSaved(string(out)), nil
-}
-
-// parseSaved reads the format of iptables-save(8).
-func parseSaved(text string) saved {
-	s, table := saved{chains: make(map[Chain]bool)}, ""
-	for l := range strings.Lines(text) {
-		l = strings.TrimSuffix(l, "\n")
-		switch {
-		case strings.HasPrefix(l, "*"):
-			table = l[1:]
-		case strings.HasPrefix(l, ":"):
-			name, _, _ := strings.Cut(l[1:], " ")
-			s.chains[Chain{table, name}] = true
-		case strings.HasPrefix(l, "-A "):
-			s.rules = append(s.rules, l)
-		}
-	}
-	return s
 }
 
 // companion finds a program beside the iptables program, so that both are of

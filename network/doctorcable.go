@@ -1,0 +1,258 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/netns"
+	"github.com/minirt/mini/plan"
+)
+
+// wired is one running container on one network, while it is looked at.
+type wired struct {
+	d    *doctor
+	w    *ward
+	ep   *Endpoint
+	pid  int
+	c    *container
+	host netlink.Link // its end of the cable, nil when it is gone
+}
+
+func (p *wired) subject() string { return "container " + p.ep.ContainerName }
+
+// checkEndpoint looks at the cable, the addresses and the rules of a container.
+// One that does not run is no patient: its owner's death is looked for elsewhere.
+func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
+	if d.who.Running == nil || !ep.IP.IsValid() {
+		return nil
+	}
+	r := d.who.Running(ep.ContainerID)
+	if r == nil {
+		return nil
+	}
+	at := len(d.found)
+	p := &wired{d: d, w: w, ep: ep, pid: r.Pid, c: &container{ep: ep, ns: r.Netns}, host: d.link(ep.HostLink)}
+	switch {
+	case w.mk == nil:
+		d.add(NewFinding(p.subject(), "its network "+w.n.Name+" is not up", "nobody reaches it", d.stepFinish(w)))
+	case !w.up():
+		return nil // finishing the network comes first
+	case p.host == nil:
+		p.reconnect()
+	case !ep.owns(p.host):
+		d.foreign(Wrong, p.subject(), "the link "+ep.HostLink+" is somebody else's", "it has taken the place of the container's cable",
+			plan.Command("ip", "link", "delete", "dev", ep.HostLink), "mini doctor --fix")
+	default:
+		p.checkCable()
+		if err := p.checkInside(); err != nil {
+			return err
+		}
+	}
+	d.checkPublished(p)
+	d.fine(at, p.subject(), fmt.Sprintf("%s %s is connected to %s by %s", ep.Interface, ep.IP, w.n.Name, ep.HostLink))
+	return nil
+}
+
+// reconnect lays a new cable.
+func (p *wired) reconnect() {
+	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, p.portSteps()...)
+	steps = append(steps, p.c.stepAddress(), p.c.stepUp(p.d.m, p.w.mk))
+	if p.ep.DefaultRoute {
+		steps = append(steps, p.c.stepRoute())
+	}
+	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(steps...)...))
+}
+
+// portSteps set what is set on a port of the bridge after its birth.
+func (p *wired) portSteps() []plan.Step {
+	steps := []plan.Step{p.c.stepTag()}
+	if p.ep.Isolated {
+		step, dev := p.c.stepHandOver(p.w.mk), p.ep.HostLink
+		// By hand it may be there already, and lead to a bridge that is gone.
+		step.Cmds = append([]string{plan.Command("tc", "qdisc", "del", "dev", dev, "clsact") + " 2>/dev/null || true"}, step.Cmds...)
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+// checkCable looks at the host's end.
+func (p *wired) checkCable() {
+	a := p.host.Attrs()
+	bridge := p.d.link(p.w.mk.Bridge)
+	if bridge == nil || a.MasterIndex != bridge.Attrs().Index {
+		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is not plugged into "+p.w.mk.Bridge, "nobody reaches it", append([]plan.Step{p.stepPlug()}, p.portSteps()...)...))
+	} else if port, err := p.d.h.LinkGetProtinfo(p.host); err == nil {
+		p.checkPort(port)
+	}
+	if a.Flags&net.FlagUp == 0 {
+		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is down", "nobody reaches it",
+			p.d.stepLink("switch "+a.Name+" on", "It is the host's end of the cable.", a.Name, p.d.h.LinkSetUp, "up")))
+	}
+}
+
+func (p *wired) checkPort(port netlink.Protinfo) {
+	name := p.host.Attrs().Name
+	if !port.Hairpin || p.host.Attrs().Alias == "" {
+		p.d.add(NewFinding(p.subject(), "the port "+name+" has lost its tag or its hairpin mode",
+			"the container does not reach its own published ports", p.c.stepTag()))
+	} else if p.ep.Isolated && !port.Isolated {
+		p.d.add(NewFinding(p.subject(), "the port "+name+" is not isolated", "containers of "+p.w.n.Name+" reach each other", p.portSteps()...))
+	}
+}
+
+func (p *wired) stepPlug() plan.Step {
+	name, bridge := p.ep.HostLink, p.w.mk.Bridge
+	return p.d.stepLink("plug "+name+" into "+bridge, "The bridge joins the containers of network "+p.w.n.Name+".", name,
+		func(l netlink.Link) error {
+			b, err := p.d.h.LinkByName(bridge)
+			if err != nil {
+				return err
+			}
+			return p.d.h.LinkSetMasterByIndex(l, b.Attrs().Index)
+		}, "master", bridge)
+}
+
+// checkInside looks at the container's own end.
+func (p *wired) checkInside() error {
+	h, err := netns.Open(p.c.ns, nil)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	link, err := findLink(h, p.ep.Interface)
+	if err != nil {
+		return err
+	}
+	if link == nil {
+		p.d.foreign(Wrong, p.subject(), "it has no "+p.ep.Interface, "somebody renamed or moved its end of the cable: restart it",
+			plan.Command("mini", "restart", p.ep.ContainerName))
+		return nil
+	}
+	var steps []plan.Step
+	what := ""
+	lack := func(is string, s plan.Step) {
+		steps = append(steps, s)
+		what += map[bool]string{true: "", false: " and "}[what == ""] + is
+	}
+	has, err := hasAddress(h, link, p.ep.IP, p.ep.PrefixLen)
+	if err != nil {
+		return err
+	}
+	if !has {
+		lack("has lost the address "+p.ep.IP.String(), p.c.stepAddress())
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		lack("is down", p.c.stepUp(p.d.m, p.w.mk))
+	}
+	routed, err := hasDefault(h, link)
+	if err != nil {
+		return err
+	}
+	if p.ep.DefaultRoute && !routed {
+		lack("has no default route", p.c.stepRoute())
+	}
+	if what != "" {
+		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+what, "it reaches nobody, or not the world", p.inNamespace(steps...)...))
+	}
+	return nil
+}
+
+func hasDefault(h *netlink.Handle, link netlink.Link) (bool, error) {
+	routes, err := h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
+	if err != nil {
+		return false, linkErr("listing the container's routes of", link.Attrs().Name, err)
+	}
+	for _, r := range routes {
+		if ones, _ := maskOf(r.Dst); ones == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func maskOf(n *net.IPNet) (ones, bits int) {
+	if n == nil {
+		return 0, 32
+	}
+	return n.Mask.Size()
+}
+
+// inNamespace puts steps between one that opens the container's namespace and one
+// that closes it. By hand, the namespace gets a name for that time.
+func (p *wired) inNamespace(steps ...plan.Step) []plan.Step {
+	name, ep, c := p.ep.NamespaceName(), p.ep, p.c
+	open := plan.Step{
+		Name: "open the network namespace of " + ep.ContainerName + " for " + ep.Interface,
+		Why:  "The container runs: its namespace is that of its first process.",
+		Cmds: []string{plan.Command("ip", "netns", "attach", name, fmt.Sprint(p.pid))},
+		Do: func(context.Context) (err error) {
+			r := p.d.who.Running(ep.ContainerID)
+			if r == nil {
+				return fmt.Errorf("container %s has ended", ep.ContainerName)
+			}
+			c.ns = r.Netns
+			if c.nl, err = netns.Open(c.ns, nil); err != nil {
+				return err
+			}
+			c.link, err = findLink(c.nl, ep.Interface)
+			return err
+		},
+	}
+	end := plan.Step{
+		Name: "close the network namespace of " + ep.ContainerName + " for " + ep.Interface,
+		Why:  "The name was for this repair only.",
+		Cmds: []string{plan.Command("ip", "netns", "delete", name)},
+		Do:   func(context.Context) error { c.close(); return nil },
+	}
+	all := []plan.Step{open}
+	for _, s := range steps {
+		s.Name += " (" + ep.ContainerName + ")"
+		all = append(all, s)
+	}
+	untilFirst(all)
+	return append(all, end)
+}
+
+// untilFirst lets no step be done after one has failed that it builds on.
+func untilFirst(steps []plan.Step) {
+	failed := false
+	for i := range steps {
+		do := steps[i].Do
+		steps[i].Do = func(ctx context.Context) error {
+			if failed {
+				return nil
+			}
+			err := do(ctx)
+			failed = err != nil
+			return err
+		}
+	}
+}
+
+// checkPublished looks for the rules of a container's ports.
+func (d *doctor) checkPublished(p *wired) {
+	var missing []firewall.Rule
+	for _, r := range p.ep.Rules {
+		if !d.hasRule(r) {
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	step := d.m.stepRepublish(p.ep)
+	step.Name += " for " + p.ep.ContainerName
+	step.Cmds = nil
+	for _, r := range missing {
+		step.Cmds = append(step.Cmds, r.AddCommand())
+	}
+	steps := append(d.missingChains("nat"), step)
+	d.add(NewFinding(p.subject(), fmt.Sprintf("%d of the %d rules of its published ports are gone", len(missing), len(p.ep.Rules)),
+		"nobody reaches these ports", steps...))
+}

@@ -1,0 +1,133 @@
+package network
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// checkForeign looks for what other programs do to mini's packets. None of it is
+// mini's to change.
+func (d *doctor) checkForeign() {
+	if d.shared.Stage != baseUp {
+		return
+	}
+	at := len(d.found)
+	d.checkBackend()
+	d.checkOther()
+	d.checkTakenPorts()
+	d.checkDocker()
+	d.checkManagers()
+	d.fine(at, "the host", "no other program stands in the way")
+}
+
+// checkOther looks at the rules of the other back end: a packet must pass both.
+func (d *doctor) checkOther() {
+	if d.other == nil {
+		return
+	}
+	c := firewall.Chain{Table: "filter", Name: "FORWARD"}
+	rules := d.other.Rules(c)
+	why := "a packet must pass the rules of both back ends, and mini's are in " + d.rules.Program
+	decision := d.other.Decide(rules, d.scope())
+	switch {
+	case decision != nil && decision.Target != "ACCEPT":
+		d.foreign(Wrong, "the host", fmt.Sprintf("a rule of %s drops packets of containers: %s", d.other.Program, decision.Rule), why,
+			d.acceptIn(d.other.Program)...)
+	case decision == nil && d.other.Chains[c] != nil && d.other.Chains[c].Policy == "DROP":
+		d.foreign(Wrong, "the host", "FORWARD of "+d.other.Program+" drops by default, and no rule there accepts packets of containers", why,
+			d.acceptIn(d.other.Program)...)
+	case d.hasRules(d.other):
+		d.foreign(Note, "the host", d.other.Program+" has rules as well", why)
+	}
+}
+
+func (d *doctor) hasRules(l *firewall.Listing) bool {
+	for _, c := range l.Chains {
+		if len(c.Rules) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *doctor) acceptIn(program string) (commands []string) {
+	for _, bridge := range d.scope().Bridges {
+		commands = append(commands, plan.Command(program, "-I", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
+			plan.Command(program, "-I", "FORWARD", "-o", bridge, "-j", "ACCEPT"))
+	}
+	return commands
+}
+
+// checkBackend finds that the iptables program is not the one that made the rules.
+func (d *doctor) checkBackend() {
+	if d.other == nil {
+		return
+	}
+	mine := 0
+	for _, r := range d.shared.Rules {
+		if d.other.Find(r) >= 0 {
+			mine++
+		}
+	}
+	if mine == 0 {
+		return
+	}
+	d.foreign(Wrong, "the firewall", fmt.Sprintf("%d rules of mini's are in %s, and iptables is now %s", mine, d.other.Program, d.rules.Program),
+		"mini changes rules in one back end only: those in the other stay for ever",
+		"update-alternatives --config iptables")
+}
+
+// checkTakenPorts looks for rules that take a published port before mini's do.
+func (d *doctor) checkTakenPorts() {
+	pre := firewall.Chain{Table: "nat", Name: "PREROUTING"}
+	jump := -1
+	for _, r := range d.shared.Rules {
+		if r.Table == pre.Table && r.Chain == pre.Name {
+			jump = d.rules.Find(r)
+		}
+	}
+	for _, w := range d.wards {
+		for _, ep := range w.eps {
+			for _, p := range ep.Ports {
+				r := d.rules.Redirects(pre, jump, string(p.Proto), fmt.Sprint(p.HostPort))
+				if r == nil {
+					continue
+				}
+				d.foreign(Wrong, "container "+ep.ContainerName, fmt.Sprintf("somebody's rule takes its port %d/%s: %s", p.HostPort, p.Proto, r),
+					"the rule stands before mini's", r.Rule().DeleteCommand())
+			}
+		}
+	}
+}
+
+// checkDocker finds a Docker that has taken over the chains: its filter table
+// has a chain DOCKER, which mini never makes.
+func (d *doctor) checkDocker() {
+	if d.shared.Prefix != "DOCKER" || !d.rules.Has(firewall.Chain{Table: "filter", Name: "DOCKER"}) {
+		return
+	}
+	d.foreign(Wrong, "the firewall", "a Docker daemon uses the chains DOCKER as well",
+		"it empties them whenever it starts, and published ports are gone", "mini network reload")
+}
+
+// checkManagers names programs that rewrite the firewall.
+func (d *doctor) checkManagers() {
+	why := "what it forbids to forwarded packets does not hold for containers, and when it reloads, mini's rules may go"
+	if d.rules.Has(firewall.Chain{Table: "filter", Name: "ufw-before-forward"}) {
+		d.foreign(Note, "the host", "ufw is active", why+": rules for containers belong into "+firewall.UserChain)
+	}
+	if _, err := os.Stat("/run/firewalld"); err == nil {
+		d.foreign(Note, "the host", "firewalld is active", why+"; its own nftables chains may reject what mini accepts: put the bridges into a zone that accepts",
+			d.trust()...)
+	}
+}
+
+func (d *doctor) trust() (commands []string) {
+	for _, bridge := range d.scope().Bridges {
+		commands = append(commands, "firewall-cmd --permanent --zone=trusted --add-interface="+plan.Quote(bridge))
+	}
+	return append(commands, "firewall-cmd --reload")
+}

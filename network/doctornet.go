@@ -1,0 +1,221 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/plan"
+)
+
+// checkHost looks at the host's own settings.
+func (d *doctor) checkHost() {
+	at := len(d.found)
+	for _, w := range d.wards {
+		if w.mk != nil {
+			d.wantSysctl("the host", "net.ipv4.ip_forward", "no packet gets from a container to the world or back", stepForward())
+			d.fine(at, "the host", "net.ipv4.ip_forward is 1")
+			return
+		}
+	}
+}
+
+// wantSysctl wants a setting to be 1.
+func (d *doctor) wantSysctl(subject, key, why string, step plan.Step) {
+	data, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+	if err != nil || string(bytes.TrimSpace(data)) == "1" {
+		return // a link that is gone has no settings, and is found by its absence
+	}
+	d.add(NewFinding(subject, key+" is off", why, step))
+}
+
+// checkNetwork looks at a bridge.
+func (d *doctor) checkNetwork(w *ward) error {
+	at := len(d.found)
+	switch {
+	case w.mk == nil && len(w.eps) == 0:
+		d.add(Fine(w.subject(), "is not up, and nobody is on it"))
+		return nil
+	case w.mk == nil:
+		return nil // its containers, if they run, are found without a bridge
+	case !w.mk.Ready:
+		d.add(NewFinding(w.subject(), "is half up", "a mini was killed while it made or took away the bridge and the rules", d.stepFinish(w)))
+		return nil
+	}
+	link := d.link(w.mk.Bridge)
+	if link == nil {
+		d.add(NewFinding(w.subject(), "the bridge "+w.mk.Bridge+" is gone", "its containers reach nobody", d.bridgeSteps(w)...))
+		return nil
+	}
+	if link.Type() != "bridge" {
+		d.foreign(Wrong, w.subject(), w.mk.Bridge+" is a "+link.Type()+", not the bridge", "its containers reach nobody",
+			plan.Command("ip", "link", "delete", "dev", w.mk.Bridge), "mini doctor --fix")
+		return nil
+	}
+	w.mk.Index = link.Attrs().Index // somebody may have made it anew by hand
+	d.checkBridge(w, link)
+	if err := d.checkGateway(w, link); err != nil {
+		return err
+	}
+	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s/%d", w.mk.Bridge, macFor(w.n.Gateway), w.mk.MTU, w.n.Gateway, w.n.Subnet.Bits()))
+	return nil
+}
+
+// stepFinish brings a network up as a whole that a crash left half up.
+func (d *doctor) stepFinish(w *ward) plan.Step {
+	return plan.Step{
+		Name: "bring network " + w.n.Name + " up again",
+		Why:  "All its steps are done again; those that were done before change nothing.",
+		Cmds: []string{plan.Command("mini", "network", "up", w.n.Name)},
+		Do:   func(ctx context.Context) error { return d.m.bringUp(ctx, w.n, nil) },
+	}
+}
+
+// bridgeSteps make the bridge again, and plug the cables of its containers in.
+func (d *doctor) bridgeSteps(w *ward) []plan.Step {
+	steps := d.m.linkSteps(w.n, w.mk)
+	last := &steps[len(steps)-1]
+	up := last.Do
+	last.Do = func(ctx context.Context) error {
+		if err := up(ctx); err != nil {
+			return err
+		}
+		// The bridge is a new link: its number is on record, and in later steps.
+		return d.m.markReady(w.n, w.mk)
+	}
+	return steps
+}
+
+// checkBridge looks at the link's own settings.
+func (d *doctor) checkBridge(w *ward, link netlink.Link) {
+	a, name := link.Attrs(), w.mk.Bridge
+	mac := macFor(w.n.Gateway)
+	if a.Alias != w.n.alias() {
+		if a.Alias != "" || a.HardwareAddr.String() != mac.String() {
+			d.foreign(Wrong, w.subject(), fmt.Sprintf("the bridge %s has the alias %q, not mini's", name, a.Alias),
+				"somebody else's bridge has taken the place of mini's", plan.Command("ip", "link", "delete", "dev", name), "mini doctor --fix")
+			return
+		}
+		d.add(NewFinding(w.subject(), "the bridge "+name+" has lost its alias", "the alias says whose it is",
+			d.stepLink("tag "+name, "The alias says whose it is.", name, func(l netlink.Link) error { return d.h.LinkSetAlias(l, w.n.alias()) }, "alias", w.n.alias())))
+	}
+	if a.HardwareAddr.String() != mac.String() {
+		d.add(NewFinding(w.subject(), fmt.Sprintf("the bridge %s has the MAC address %s", name, a.HardwareAddr),
+			"containers know the gateway as "+mac.String(),
+			d.stepLink("give "+name+" its MAC address", "It is pinned, or it would change with the ports.", name,
+				func(l netlink.Link) error { return d.h.LinkSetHardwareAddr(l, mac) }, "address", mac.String())))
+	}
+	if a.MTU != w.mk.MTU {
+		d.add(NewFinding(w.subject(), fmt.Sprintf("the bridge %s has the MTU %d", name, a.MTU),
+			fmt.Sprintf("its containers send packets of %d bytes", w.mk.MTU),
+			d.stepLink("give "+name+" its MTU", "It is that of the containers.", name,
+				func(l netlink.Link) error { return d.h.LinkSetMTU(l, w.mk.MTU) }, "mtu", fmt.Sprint(w.mk.MTU))))
+	}
+	if a.Flags&net.FlagUp == 0 {
+		d.add(NewFinding(w.subject(), "the bridge "+name+" is down", "its containers reach nobody", d.m.stepBridgeUp(w.mk)))
+	}
+	if !w.n.Internal {
+		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
+	}
+	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))
+}
+
+func stepSysctl(key string) plan.Step {
+	return plan.Step{
+		Name: "switch " + key + " on", Why: "The host routes packets that come from this link.",
+		Cmds: []string{sysctlCommand(key, "1")},
+		Do:   func(context.Context) error { _, err := setSysctl(key, "1"); return err },
+	}
+}
+
+// stepLink changes one setting of a link.
+func (d *doctor) stepLink(name, why, link string, set func(netlink.Link) error, words ...string) plan.Step {
+	return plan.Step{
+		Name: name, Why: why,
+		Cmds: []string{plan.Command(append([]string{"ip", "link", "set", "dev", link}, words...)...)},
+		Do: func(context.Context) error {
+			l, err := d.h.LinkByName(link)
+			if err != nil {
+				return linkErr("looking for", link, err)
+			}
+			return linkErr("changing", link, set(l))
+		},
+	}
+}
+
+// checkGateway looks at the bridge's address and at the route to its containers.
+func (d *doctor) checkGateway(w *ward, link netlink.Link) error {
+	has, err := hasAddress(d.h, link, w.n.Gateway, w.n.Subnet.Bits())
+	if err != nil {
+		return err
+	}
+	if !has {
+		d.add(NewFinding(w.subject(), fmt.Sprintf("the bridge %s has lost the address %s/%d", w.mk.Bridge, w.n.Gateway, w.n.Subnet.Bits()),
+			"its containers have no gateway, and the host no route to them", d.m.stepGateway(w.n, w.mk)))
+		return nil
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return nil // it comes with the link
+	}
+	routes, err := d.h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
+	if err != nil {
+		return linkErr("listing routes of", w.mk.Bridge, err)
+	}
+	for _, r := range routes {
+		if r.Dst != nil && r.Dst.String() == w.n.Subnet.String() {
+			return d.checkClash(w)
+		}
+	}
+	d.add(NewFinding(w.subject(), "the host has lost the route to "+w.n.Subnet.String(), "the host and the world do not reach its containers",
+		d.stepSubnetRoute(w)))
+	return nil
+}
+
+// checkClash looks for a route of somebody else to a part of the subnet.
+func (d *doctor) checkClash(w *ward) error {
+	if err := d.m.checkClash(w.n); err != nil {
+		d.foreign(Wrong, w.subject(), err.Error(), "the host sends what is for the containers another way")
+	}
+	return nil
+}
+
+func (d *doctor) stepSubnetRoute(w *ward) plan.Step {
+	return plan.Step{
+		Name: "route " + w.n.Subnet.String() + " to " + w.mk.Bridge,
+		Why:  "The kernel made this route when the bridge got its address.",
+		Cmds: []string{plan.Command("ip", "route", "add", w.n.Subnet.String(), "dev", w.mk.Bridge, "proto", "kernel", "scope", "link", "src", w.n.Gateway.String())},
+		Do: func(context.Context) error {
+			l, err := d.h.LinkByName(w.mk.Bridge)
+			if err != nil {
+				return linkErr("looking for", w.mk.Bridge, err)
+			}
+			r := &netlink.Route{
+				LinkIndex: l.Attrs().Index, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Src: w.n.Gateway.AsSlice(),
+				Dst: &net.IPNet{IP: w.n.Subnet.Addr().AsSlice(), Mask: net.CIDRMask(w.n.Subnet.Bits(), 32)},
+			}
+			return linkErr("adding the route to", w.mk.Bridge, d.h.RouteAdd(r))
+		},
+	}
+}
+
+func hasAddress(h *netlink.Handle, link netlink.Link, ip netip.Addr, bits int) (bool, error) {
+	addrs, err := h.AddrList(link, unix.AF_INET)
+	if err != nil {
+		return false, linkErr("listing addresses of", link.Attrs().Name, err)
+	}
+	want := fmt.Sprintf("%s/%d", ip, bits)
+	for _, a := range addrs {
+		if a.IPNet != nil && a.IPNet.String() == want {
+			return true, nil
+		}
+	}
+	return false, nil
+}
