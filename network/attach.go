@@ -165,11 +165,13 @@ func (c *container) stepRoute() plan.Step {
 	}
 }
 
+const whyPublish = "What arrives for the host's port is sent on to the container. A socket of mini already holds the port, so that no other program can take it."
+
 // stepPublish adds the rules of all ports with one program run.
 func (m *Manager) stepPublish(ep *Endpoint) plan.Step {
 	step := plan.Step{
 		Name: "publish " + portList(ep.Ports),
-		Why:  "What arrives for the host's port is sent on to the container. A socket of mini already holds the port, so that no other program can take it.",
+		Why:  whyPublish,
 		Do:   func(ctx context.Context) error { return m.fw.AddAll(ctx, ep.Rules) },
 		Undo: func(ctx context.Context) error { return m.fw.RemoveAll(ctx, ep.Rules) },
 	}

@@ -63,12 +63,8 @@ func (c *Container) DisconnectNetwork(ctx context.Context, n *network.Network) e
 }
 
 func (c *Container) askReply(op string, body any) error {
-	conn, err := c.ask(op, body)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return awaitReply(conn)
+	_, err := c.askTelling(op, body, nil)
+	return err
 }
 
 // connectNetwork is ConnectNetwork in the monitor of a running container.

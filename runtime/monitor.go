@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/plan"
 	"github.com/minirt/mini/runtime/logs"
 	"github.com/minirt/mini/runtime/nsinit"
@@ -62,6 +63,7 @@ type monitor struct {
 
 	mu        sync.Mutex // guards what follows, and c
 	endpoints []*network.Endpoint
+	wishes    []port.Mapping          // the published ports as they were asked for, in the order of the endpoint's
 	dropped   []*network.Endpoint     // whose veth pairs are still to be deleted
 	waiters   map[*wire.Conn]struct{} // to be told of the end
 	removal   *RemoveOptions

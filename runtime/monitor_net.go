@@ -21,6 +21,7 @@ func (m *monitor) reserve() error {
 	if err != nil {
 		return err
 	}
+	m.wishes = m.c.Config.Published()
 	for _, req := range requests {
 		ep, err := m.r.Networks.Reserve(req.Network, req.Spec)
 		if err != nil {

@@ -24,6 +24,8 @@ const (
 	opRemove     = "remove"     // RemoveOptions: kill, tear down, delete
 	opConnect    = "connect"    // NetworkAttachment
 	opDisconnect = "disconnect" // NetworkAttachment, of which the name counts
+	opPortAdd    = "port-add"   // PortRequest; the reply has the ports as they are published
+	opPortRemove = "port-rm"    // PortRequest
 )
 
 type signalRequest struct {
@@ -99,6 +101,18 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.connectNetwork(a)) })
 	case opDisconnect:
 		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.disconnectNetwork(a.Network)) })
+	case opPortAdd:
+		return decodeAnd(req, func(p PortRequest) error {
+			added, err := m.addPorts(p, observer(conn, p.Explain))
+			if err != nil {
+				return err
+			}
+			return replyWith(conn, added)
+		})
+	case opPortRemove:
+		return decodeAnd(req, func(p PortRequest) error {
+			return replyTo(conn, m.removePorts(p, observer(conn, p.Explain)))
+		})
 	}
 	return fmt.Errorf("unknown operation %q", req.Op)
 }
@@ -116,6 +130,15 @@ func decodeAnd[T any](req wire.Request, do func(T) error) error {
 func reply(conn *wire.Conn) error {
 	defer conn.Close()
 	return conn.SendJSON(wire.TypeReply, wire.Reply{})
+}
+
+func replyWith(conn *wire.Conn, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encoding the reply: %w", err)
+	}
+	defer conn.Close()
+	return conn.SendJSON(wire.TypeReply, wire.Reply{Body: b})
 }
 
 func replyTo(conn *wire.Conn, err error) error {

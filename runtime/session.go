@@ -118,23 +118,47 @@ func (c *Container) Attach(ctx context.Context, a Attach) (*Session, error) {
 	return &Session{conn: conn, init: c}, nil
 }
 
+// askTelling is ask for a request that is answered by a reply. Explanations
+// that come before it are told to note, which may be nil.
+func (c *Container) askTelling(op string, body any, note func(string)) (json.RawMessage, error) {
+	conn, err := c.ask(op, body)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return awaitReplyTelling(conn, note)
+}
+
 // awaitReply reads the answer to a request.
 func awaitReply(conn *wire.Conn) error {
-	f, err := conn.Recv()
-	if err != nil {
-		return fmt.Errorf("the monitor did not answer: %w", err)
+	_, err := awaitReplyTelling(conn, nil)
+	return err
+}
+
+func awaitReplyTelling(conn *wire.Conn, note func(string)) (json.RawMessage, error) {
+	for {
+		f, err := conn.Recv()
+		if err != nil {
+			return nil, fmt.Errorf("the monitor did not answer: %w", err)
+		}
+		switch f.Type {
+		case wire.TypeExplain:
+			if note != nil {
+				note(string(f.Payload))
+			}
+		case wire.TypeReply:
+			var r wire.Reply
+			if err := f.Decode(&r); err != nil {
+				return nil, err
+			}
+			if r.Error != "" {
+				return nil, errorf(ErrConflict, "%s", r.Error)
+			}
+			return r.Body, nil
+		default:
+			return nil, fmt.Errorf("the monitor answered with a %s frame", f.Type)
+		}
 	}
-	if f.Type != wire.TypeReply {
-		return fmt.Errorf("the monitor answered with a %s frame", f.Type)
-	}
-	var r wire.Reply
-	if err := f.Decode(&r); err != nil {
-		return err
-	}
-	if r.Error != "" {
-		return errorf(ErrConflict, "%s", r.Error)
-	}
-	return nil
 }
 
 // Stream copies between the client's streams and the process's until the

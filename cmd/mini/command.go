@@ -42,13 +42,16 @@ func (c *command) is(name string) bool {
 	return false
 }
 
+// isGroup tells whether there is nothing to do but one of its commands.
+func (c *command) isGroup() bool { return c.subs != nil && c.run == nil }
+
 // usage is the usage line.
 func (c *command) usage(path string) string {
 	words := []string{path}
 	if len(c.flagSet()) > 0 {
 		words = append(words, "[OPTIONS]")
 	}
-	if c.subs != nil {
+	if c.isGroup() {
 		words = append(words, "COMMAND")
 	}
 	if c.args != "" {
@@ -66,6 +69,9 @@ func findCommand(words []string) (cmd *command, path string, rest []string, err 
 			return cmd, path, words, nil // a flag of the group
 		}
 		next := pick(list, words[0])
+		if next == nil && cmd != nil && !cmd.isGroup() {
+			return cmd, path, words, nil // an argument of its own
+		}
 		if next == nil {
 			return nil, "", nil, unknownCommand(path, words[0])
 		}

@@ -43,7 +43,7 @@ func printMainHelp(w io.Writer) error {
 	for _, c := range commands() {
 		switch {
 		case c.hidden:
-		case c.subs != nil:
+		case c.isGroup():
 			groups = append(groups, c)
 		default:
 			single = append(single, c)

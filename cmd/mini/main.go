@@ -74,7 +74,7 @@ func prepare(s stdio, argv []string) (*call, error) {
 		return nil, err
 	}
 	c := &call{stdio: s, cmd: cmd, path: path, globals: flags}
-	if cmd.subs != nil {
+	if cmd.isGroup() {
 		return nil, c.group(words)
 	}
 	c.argv, err = normalise(cmd.flagSet(), !cmd.ordered, words)

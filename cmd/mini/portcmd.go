@@ -6,13 +6,90 @@ import (
 	"slices"
 
 	"github.com/minirt/mini/network/port"
+	"github.com/minirt/mini/runtime"
 )
 
 func portCommand() *command {
 	return &command{
 		name: "port", args: "CONTAINER [PRIVATE_PORT[/PROTO]]", min: 1, max: 2, run: runPort,
 		short: "List port mappings or a specific mapping for the container", complete: "containers",
-		example: "mini port web\nmini port web 80/tcp",
+		long: "With 'add' or 'rm' (mini's own) it publishes ports of a running container, or withdraws them.\n" +
+			"A container that is called add or rm is named by its id, or as /add.",
+		example: "mini port web\nmini port web 80/tcp\nmini port add web 8080:80\nmini port rm web 8080:80",
+		subs:    func() []*command { return []*command{portAddCommand(), portRmCommand()} },
+	}
+}
+
+func portAddCommand() *command {
+	return &command{
+		name: "add", args: "CONTAINER PUBLISH [PUBLISH...]", min: 2, max: -1, run: runPortAdd,
+		short: "Publish ports of a running container (mini's own)", complete: "containers",
+		long: "PUBLISH is what -p of 'mini run' takes. The ports are published again when the container restarts.\n" +
+			"All of them are published, or none.",
+		example: "mini port add web 8080:80\nmini port add --explain web 127.0.0.1:5353:53/udp 8000-8010:8000-8010",
+		flags:   func() flagSet { return flagSet{explainFlag()} },
+	}
+}
+
+func portRmCommand() *command {
+	return &command{
+		name: "rm", args: "CONTAINER PUBLISH [PUBLISH...]", min: 2, max: -1, run: runPortRm,
+		short: "Stop publishing ports of a running container (mini's own)", complete: "containers",
+		long: "PUBLISH is as for -p of 'mini run'. Without a host port or address it means every one that leads to the\n" +
+			"container's port. Connections that were made go on.",
+		example: "mini port rm web 8080:80\nmini port rm --explain web 80",
+		flags:   func() flagSet { return flagSet{explainFlag()} },
+	}
+}
+
+func runPortAdd(c *call) error {
+	ctr, req, err := c.portRequest()
+	if err != nil {
+		return err
+	}
+	if req.HostIP, err = publishIP(c.str("publish-ip")); err != nil {
+		return err
+	}
+	added, err := ctr.AddPorts(c.ctx, req)
+	if err != nil {
+		return err
+	}
+	c.printPorts(added)
+	return nil
+}
+
+func runPortRm(c *call) error {
+	ctr, req, err := c.portRequest()
+	if err != nil {
+		return err
+	}
+	return ctr.RemovePorts(c.ctx, req)
+}
+
+// portRequest reads the arguments of add and rm.
+func (c *call) portRequest() (*runtime.Container, runtime.PortRequest, error) {
+	req := runtime.PortRequest{Explain: c.bool("explain"), Note: c.noteTo(&noteWriter{w: c.err})}
+	for _, spec := range c.args()[1:] {
+		ports, err := port.Parse(spec)
+		if err != nil {
+			return nil, req, err
+		}
+		req.Ports = append(req.Ports, ports...)
+	}
+	rt, err := c.open()
+	if err != nil {
+		return nil, req, err
+	}
+	ctr, err := rt.Find(c.arg(0))
+	return ctr, req, err
+}
+
+func (c *call) printPorts(ports []port.Mapping) {
+	slices.SortFunc(ports, func(a, b port.Mapping) int {
+		return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Proto, b.Proto))
+	})
+	for _, p := range ports {
+		c.printf("%s -> %s:%d\n", portKey(p), p.HostIP, p.HostPort)
 	}
 }
 
@@ -30,27 +107,22 @@ func runPort(c *call) error {
 		return err
 	}
 	if c.flags.NArg() == 1 {
-		slices.SortFunc(ports, func(a, b port.Mapping) int {
-			return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Proto, b.Proto))
-		})
-		for _, p := range ports {
-			c.printf("%s -> %s:%d\n", portKey(p), p.HostIP, p.HostPort)
-		}
+		c.printPorts(ports)
 		return nil
 	}
-	want, err := port.Parse(c.arg(1))
-	if err != nil || len(want) != 1 || want[0].HostPort != 0 {
+	want, err := port.ParseExposed(c.arg(1))
+	if err != nil || len(want) != 1 {
 		return fmt.Errorf("invalid port %q: want PRIVATE_PORT[/PROTO]", c.arg(1))
 	}
 	found := false
 	for _, p := range ports {
-		if portKey(p) == portKey(want[0]) {
+		if p.Exposed() == want[0] {
 			c.printf("%s:%d\n", p.HostIP, p.HostPort)
 			found = true
 		}
 	}
 	if !found {
-		return fmt.Errorf("no public port '%s' published for %s", portKey(want[0]), c.arg(0))
+		return fmt.Errorf("no public port '%s' published for %s", want[0], c.arg(0))
 	}
 	return nil
 }

@@ -22,11 +22,9 @@ type Tool struct {
 	Hold func() []*os.File
 
 	path string
-	once sync.Once
-	ipt  *iptables.IPTables
-	err  error
 
 	mu    sync.Mutex
+	ipt   *iptables.IPTables
 	loans []*os.File
 }
 
@@ -60,15 +58,20 @@ func (t *Tool) lent() []*os.File {
 // when path is "iptables". Nothing is run until the first use.
 func New(path string) *Tool { return &Tool{path: path} }
 
-// tables constructs the library's handle, which runs `iptables --version`.
+// tables constructs the library's handle, which runs `iptables --version`. A
+// program that could not be run once may work the next time.
 func (t *Tool) tables() (*iptables.IPTables, error) {
-	t.once.Do(func() {
-		t.ipt, t.err = iptables.New(iptables.Path(t.path))
-		if t.err != nil {
-			t.err = fmt.Errorf("finding the iptables program: %w", t.err)
-		}
-	})
-	return t.ipt, t.err
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ipt != nil {
+		return t.ipt, nil
+	}
+	ipt, err := iptables.New(iptables.Path(t.path))
+	if err != nil {
+		return nil, fmt.Errorf("finding the iptables program: %w", err)
+	}
+	t.ipt = ipt
+	return ipt, nil
 }
 
 // notExist says that err means: no such chain, or no such rule.

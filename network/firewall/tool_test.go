@@ -237,3 +237,18 @@ func ensureChain(tool *Tool, c Chain) error {
 	_, err := tool.EnsureChain(c)
 	return err
 }
+
+// TestAProgramThatFailsOnce is run again: a Tool lives as long as a container.
+func TestAProgramThatFailsOnce(t *testing.T) {
+	enter(t)
+	program := t.TempDir() + "/ipt"
+	must(t, os.WriteFile(program, []byte("#!/bin/sh\nkill -9 $$\n"), 0o700))
+	tool := New(program)
+	if _, err := tool.HasChain(Chain{"nat", "X"}); err == nil {
+		t.Fatal("a program that was killed answered")
+	}
+	must(t, os.WriteFile(program, []byte("#!/bin/sh\nexec iptables-legacy \"$@\"\n"), 0o700))
+	if _, err := tool.HasChain(Chain{"nat", "X"}); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+}

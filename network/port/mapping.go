@@ -43,6 +43,22 @@ func (m Mapping) String() string {
 	return fmt.Sprintf("%s:%s->%d/%s", m.hostIP(), host, m.ContainerPort, m.Proto)
 }
 
+// Spec gives the mapping as `-p` takes it: 127.0.0.1:8080:80/tcp.
+func (m Mapping) Spec() string {
+	text := m.Exposed().String()
+	if m.HostPortEnd > m.HostPort {
+		text = fmt.Sprintf("%d-%d:%s", m.HostPort, m.HostPortEnd, text)
+	} else if m.HostPort != 0 {
+		text = fmt.Sprintf("%d:%s", m.HostPort, text)
+	} else if m.HostIP.IsValid() {
+		text = ":" + text
+	}
+	if m.HostIP.IsValid() {
+		text = m.HostIP.String() + ":" + text
+	}
+	return text
+}
+
 // hostIP is all addresses when none is chosen.
 func (m Mapping) hostIP() netip.Addr {
 	if m.HostIP.IsValid() {

@@ -101,18 +101,7 @@ func FuzzParse(f *testing.F) {
 			if (m.HostIP.IsValid() && !m.HostIP.Is4()) || m.ContainerPort == 0 || (m.HostPortEnd != 0 && m.HostPortEnd <= m.HostPort) {
 				t.Errorf("%q gives %+v", spec, m)
 			}
-			host := ""
-			if m.HostPort != 0 {
-				host = fmt.Sprint(m.HostPort)
-			}
-			if m.HostPortEnd != 0 {
-				host += fmt.Sprintf("-%d", m.HostPortEnd)
-			}
-			ip := ""
-			if m.HostIP.IsValid() {
-				ip = m.HostIP.String()
-			}
-			again, err := Parse(fmt.Sprintf("%s:%s:%d/%s", ip, host, m.ContainerPort, m.Proto))
+			again, err := Parse(m.Spec())
 			if err != nil || !slices.Equal(again, []Mapping{m}) {
 				t.Errorf("%+v reads back as %+v, %v", m, again, err)
 			}

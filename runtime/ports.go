@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
+	"github.com/minirt/mini/plan"
+	"github.com/minirt/mini/runtime/wire"
+)
+
+// PortRequest names ports of a running container that shall be published, or
+// no longer. Where one to be withdrawn leaves the host's address or port open,
+// any will do.
+type PortRequest struct {
+	Ports   []port.Mapping `json:"ports"`
+	HostIP  netip.Addr     `json:"host_ip,omitzero"` // of new Ports that name none; zero: the container's default
+	Explain bool           `json:"explain,omitempty"`
+	// Note is told explanations. May be nil.
+	Note func(string) `json:"-"`
+}
+
+// AddPorts publishes more ports of a running container, also after its
+// restarts, and gives them as they are now.
+func (c *Container) AddPorts(_ context.Context, req PortRequest) ([]port.Mapping, error) {
+	body, err := c.askTelling(opPortAdd, req, req.Note)
+	if err != nil {
+		return nil, err
+	}
+	var added []port.Mapping
+	if err := json.Unmarshal(body, &added); err != nil {
+		return nil, fmt.Errorf("decoding the published ports: %w", err)
+	}
+	return added, nil
+}
+
+// RemovePorts withdraws published ports of a running container.
+func (c *Container) RemovePorts(_ context.Context, req PortRequest) error {
+	_, err := c.askTelling(opPortRemove, req, req.Note)
+	return err
+}
+
+// gateway gives the endpoint with the default route and the published ports,
+// or nil.
+func (m *monitor) gateway() *network.Endpoint {
+	for _, ep := range m.endpoints {
+		if ep.DefaultRoute {
+			return ep
+		}
+	}
+	return nil
+}
+
+// publisher gives the endpoint that ports are published on, or says why there
+// is none.
+func (m *monitor) publisher() (*network.Endpoint, error) {
+	cfg := &m.c.Config
+	ep := m.gateway()
+	switch {
+	case m.ended:
+		return nil, m.notRunning()
+	case ep != nil:
+		return ep, nil
+	case len(m.endpoints) > 0:
+		return nil, errorf(ErrConflict, "container %s has internal networks only: no ports are published on them", cfg.Name)
+	case len(cfg.Networks) == 0 && cfg.NetworkMode != network.None:
+		return nil, errorf(ErrConflict, "container %s shares a network namespace (network mode %s): its ports are not published", cfg.Name, cfg.NetworkMode)
+	}
+	return nil, errorf(ErrConflict, "container %s is on no network that ports could be published on: connect it with 'mini network connect'", cfg.Name)
+}
+
+// observer explains to the client of a request, if it wants to know.
+func observer(conn *wire.Conn, explain bool) plan.Observer {
+	if !explain {
+		return nil
+	}
+	return plan.Explainer(conn.Writer(wire.TypeExplain))
+}
+
+// addPorts is AddPorts in the monitor.
+func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mapping, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ep, err := m.publisher()
+	if err != nil {
+		return nil, err
+	}
+	if !req.HostIP.IsValid() {
+		req.HostIP = m.c.Config.PublishIP
+	}
+	spec := network.EndpointSpec{Ports: req.Ports, HostIP: req.HostIP}
+	added, err := m.r.Networks.Publish(context.Background(), ep, spec, observe)
+	if err != nil {
+		return nil, err
+	}
+	// What was asked for is what a restart asks for, on the same addresses.
+	wishes := slices.Clone(req.Ports)
+	for i := range wishes {
+		wishes[i].HostIP = added[i].HostIP
+	}
+	m.wishes = append(m.wishes, wishes...)
+	return added, m.c.change(func(cfg *Config) { cfg.Ports = append(cfg.Ports, wishes...) })
+}
+
+// removePorts is RemovePorts in the monitor: all of them, or none.
+func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ep, err := m.publisher()
+	if err != nil {
+		return err
+	}
+	var at []int
+	for _, want := range req.Ports {
+		found := ep.Find(want)
+		if len(found) == 0 {
+			return errorf(ErrNotFound, "container %s does not publish %s: it publishes %s", m.c.Config.Name, want.Spec(), listPorts(ep.Ports))
+		}
+		at = append(at, found...)
+	}
+	if err := m.r.Networks.Unpublish(context.Background(), ep, at, observe); err != nil {
+		return err
+	}
+	var left []port.Mapping
+	for i, p := range m.wishes {
+		if !slices.Contains(at, i) {
+			left = append(left, p)
+		}
+	}
+	m.wishes = left
+	// From now on the list says all: -P would publish again what was withdrawn.
+	return m.c.change(func(cfg *Config) { cfg.Ports, cfg.PublishAll = left, false })
+}
+
+func listPorts(ports []port.Mapping) string {
+	if len(ports) == 0 {
+		return "nothing"
+	}
+	words := make([]string, len(ports))
+	for i, p := range ports {
+		words[i] = p.String()
+	}
+	return strings.Join(words, ", ")
+}
