@@ -34,6 +34,7 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"internal network", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red"}},
 		{"no communication", host.NFT, []string{"-o", "icc=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"no masquerading", host.Legacy, []string{"-o", "masquerade=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"routed", host.NFT, []string{"-o", "gateway_mode=routed", "red"}, []string{"--net", "red", "-p", "80"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package integration
 import (
 	"strings"
 	"testing"
+
+	"github.com/minirt/mini/integration/host"
 )
 
 // TestNetworkOptions: options by Docker's names and by short ones, and what
@@ -32,4 +34,48 @@ func TestNetworkOptions(t *testing.T) {
 	if rules := must(t, h.Exec("iptables-save", "-t", "nat")); strings.Contains(rules, "10.77.0.0/29 ! -o") {
 		t.Errorf("it is masqueraded:\n%s", rules)
 	}
+}
+
+// TestRoutedNetwork: a published port is the container's own, and the host's is
+// free for others.
+func TestRoutedNetwork(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	must(t, h.Run("network", "create", "-o", "gateway_mode=routed", "--subnet", "10.77.0.0/24", "red"))
+	runWeb(t, h, "web", "--net", "red", "-p", "8080:80")
+	must(t, h.Outside("ip", "route", "add", "10.77.0.0/24", "via", hostIP))
+	wantAddr(t, h, host.Outside, "http://10.77.0.2"+addrPage, outside)
+	if _, err := getFrom(h, host.Inside, "http://127.0.0.1:8080"+addrPage, silence); !isRefused(err) {
+		t.Errorf("the host's port: got %v, want a refusal", err)
+	}
+	wantOut(t, h.Run("ps", "--format", "{{.Ports}}"), "80/tcp")
+	wantOut(t, h.Run("port", "web"), "")
+	wantOut(t, h.Run("inspect", "-f", "{{json .NetworkSettings.Ports}}", "web"), `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":""}]}`)
+	// Another container can have the port on the host.
+	runWeb(t, h, "other", "-p", "8080:80")
+	wantAddr(t, h, host.Outside, "http://"+hostIP+":8080"+addrPage, outside)
+	must(t, h.Run("rm", "-f", "web"))
+	if _, err := getFrom(h, host.Outside, "http://10.77.0.2"+addrPage, silence); err == nil {
+		t.Error("the container is gone, but something answers")
+	}
+}
+
+// TestDoctorKnowsNetworkOptions: what a network lacks by its options is no damage.
+func TestDoctorKnowsNetworkOptions(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	for name, flags := range map[string][]string{
+		"routed": {"-o", "gateway_mode=routed"}, "open": {"-o", "gateway_mode=nat-unprotected"},
+		"isolated": {"-o", "gateway_mode=isolated", "--internal"}, "plain": {"-o", "masquerade=false"}, "lonely": {"-o", "icc=false"},
+	} {
+		must(t, h.Run(append([]string{"network", "create", name}, flags...)...))
+		runIdle(t, h, "on-"+name, "--net", name, "-p", "80")
+	}
+	must(t, h.Run("doctor"))
+	// A published port of a routed network is a rule in the table filter.
+	must(t, h.Exec("sh", "-c", "iptables -F; iptables -X"))
+	wantCode(t, h.Run("doctor"), 1)
+	must(t, h.Run("doctor", "--fix"))
+	must(t, h.Run("doctor"))
+	fails(t, h.Run("port", "add", "on-routed", "81"), 1, "network routed is routed")
 }

@@ -25,7 +25,7 @@ func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
 	if mk == nil || !mk.Ready {
 		return plan.Plan{}, fmt.Errorf("attaching %s: network %s is not up", ep.ContainerName, ep.NetworkName)
 	}
-	if len(ep.Ports) > 0 && ep.Prefix != mk.Prefix {
+	if ep.publishes() && ep.Prefix != mk.Prefix {
 		// Every network went down since Reserve, and the chains have another
 		// name now. What is on record must be what will be added.
 		ep.publish(mk.Prefix)
@@ -170,10 +170,13 @@ const whyPublish = "What arrives for the host's port is sent on to the container
 // stepPublish adds the rules of all ports with one program run.
 func (m *Manager) stepPublish(ep *Endpoint) plan.Step {
 	step := plan.Step{
-		Name: "publish " + portList(ep.Ports),
+		Name: "publish " + ep.portsText(),
 		Why:  whyPublish,
 		Do:   func(ctx context.Context) error { return m.fw.AddAll(ctx, ep.Rules) },
 		Undo: func(ctx context.Context) error { return m.fw.RemoveAll(ctx, ep.Rules) },
+	}
+	if len(ep.Ports) == 0 {
+		step.Why = "The network is routed: what has a route to the container and comes for one of these ports may pass."
 	}
 	for _, r := range ep.Rules {
 		step.Cmds = append(step.Cmds, r.AddCommand())

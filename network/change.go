@@ -165,6 +165,9 @@ func (m *Manager) hold(ep *Endpoint, spec EndpointSpec) (*Endpoint, error) {
 	if n == nil || n.Internal {
 		return nil, errorf(ErrInvalid, "network %s is internal: no ports are published on it", ep.NetworkName)
 	}
+	if !n.translates() {
+		return nil, errorf(ErrInvalid, "network %s is routed: ports of a running container cannot be opened on it, only with -p when it starts", ep.NetworkName)
+	}
 	added := &Endpoint{ContainerID: ep.ContainerID, Ports: slices.Clone(spec.Ports)}
 	n.addHostIP(added.Ports, spec.HostIP)
 	if err := m.bindPorts(added); err != nil {

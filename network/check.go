@@ -99,6 +99,9 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	if err := applyOptions(&opt); err != nil {
 		return fail("%s", err.Error())
 	}
+	if err := checkGatewayMode(&opt); err != nil {
+		return fail("%s", err.Error())
+	}
 	if opt.MTU != 0 && (opt.MTU < minMTU || opt.MTU > maxMTU) {
 		return fail("mtu %d is not between %d and %d", opt.MTU, minMTU, maxMTU)
 	}

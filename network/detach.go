@@ -32,7 +32,7 @@ func (m *Manager) DisconnectPlan(ep *Endpoint) plan.Plan {
 
 func (m *Manager) unpublish(p plan.Plan, ep *Endpoint) plan.Plan {
 	if len(ep.Rules) > 0 {
-		p.Add(m.stepDropRules("stop publishing "+portList(ep.Ports), "The container is gone. Exactly the rules on record are deleted.", ep.Rules))
+		p.Add(m.stepDropRules("stop publishing "+ep.portsText(), "The container is gone. Exactly the rules on record are deleted.", ep.Rules))
 	}
 	if len(ep.udpPorts()) > 0 {
 		p.Add(stepFlush(ep.udpPorts()))

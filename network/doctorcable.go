@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -252,7 +253,13 @@ func (d *doctor) checkPublished(p *wired) {
 	for _, r := range missing {
 		step.Cmds = append(step.Cmds, r.AddCommand())
 	}
-	steps := append(d.missingChains("nat"), step)
+	var steps []plan.Step
+	for _, table := range []string{"nat", "filter"} { // a routed network's are in filter
+		if slices.ContainsFunc(missing, func(r firewall.Rule) bool { return r.Table == table }) {
+			steps = append(steps, d.missingChains(table)...)
+		}
+	}
+	steps = append(steps, step)
 	d.add(NewFinding(p.subject(), fmt.Sprintf("%d of the %d rules of its published ports are gone", len(missing), len(p.ep.Rules)),
 		"nobody reaches these ports", steps...))
 }

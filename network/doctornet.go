@@ -61,8 +61,10 @@ func (d *doctor) checkNetwork(w *ward) error {
 	}
 	w.mk.Index = link.Attrs().Index // somebody may have made it anew by hand
 	d.checkBridge(w, link)
-	if err := d.checkGateway(w, link); err != nil {
-		return err
+	if w.n.hasAddress() {
+		if err := d.checkGateway(w, link); err != nil {
+			return err
+		}
 	}
 	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s/%d", w.mk.Bridge, macFor(w.n.Gateway), w.mk.MTU, w.n.Gateway, w.n.Subnet.Bits()))
 	return nil
@@ -121,7 +123,7 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 	if a.Flags&net.FlagUp == 0 {
 		d.add(NewFinding(w.subject(), "the bridge "+name+" is down", "its containers reach nobody", d.m.stepBridgeUp(w.mk)))
 	}
-	if !w.n.Internal {
+	if w.n.translates() {
 		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
 	}
 	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))

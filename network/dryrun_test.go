@@ -17,6 +17,8 @@ func TestDryRun(t *testing.T) {
 	networks := map[string]CreateOptions{
 		Bridge: {}, "web": {Name: "web", MTU: 1400}, "closed": {Name: "closed", Internal: true},
 		"lonely": {Name: "lonely", NoICC: true}, "plain": {Name: "plain", NoMasquerade: true},
+		"routed": {Name: "routed", GatewayMode: "routed"}, "open": {Name: "open", GatewayMode: "nat-unprotected"},
+		"isolated": {Name: "isolated", GatewayMode: "isolated", Internal: true},
 	}
 	for name, opt := range networks {
 		for _, backend := range backends {
@@ -99,7 +101,7 @@ func (w *world) picture() string {
 		# A route is marked linkdown until a carrier is seen, a moment later.
 		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'
 		cat /proc/sys/net/ipv4/ip_forward
-		bridge fdb show | grep -e static -e 02:42 || true
+		bridge fdb show | grep static || true
 		for l in $(ls /sys/class/net | grep veth); do tc filter show dev $l ingress | sed 's/ installed.*//'; done
 		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
 	` + fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))

@@ -61,20 +61,23 @@ type Endpoint struct {
 	ContainerName string `json:"container_name"`
 	// Tag names the owner in rule comments and link aliases. It is from the time
 	// of the connection: a container that is renamed later keeps its tag.
-	Tag          string         `json:"tag"`
-	Interface    string         `json:"interface"`
-	HostLink     string         `json:"host_link"` // the host's end of the veth pair
-	IP           netip.Addr     `json:"ip"`
-	PrefixLen    int            `json:"prefix_len"`
-	Gateway      netip.Addr     `json:"gateway"`
-	MAC          MAC            `json:"mac"`
-	Ports        []port.Mapping `json:"ports,omitempty"`
+	Tag       string         `json:"tag"`
+	Interface string         `json:"interface"`
+	HostLink  string         `json:"host_link"` // the host's end of the veth pair
+	IP        netip.Addr     `json:"ip"`
+	PrefixLen int            `json:"prefix_len"`
+	Gateway   netip.Addr     `json:"gateway"`
+	MAC       MAC            `json:"mac"`
+	Ports     []port.Mapping `json:"ports,omitempty"`
+	// Open are published ports on a network that is routed: nothing of the host
+	// stands for them.
+	Open         []port.Mapping `json:"open_ports,omitempty"`
 	Aliases      []string       `json:"aliases,omitempty"`
 	DefaultRoute bool           `json:"default_route,omitempty"`
 	// Isolated: the container does not reach the others on the network.
 	Isolated bool      `json:"isolated,omitempty"`
 	Created  time.Time `json:"created"`
-	// Rules are exactly those that publish the ports.
+	// Rules are exactly those for Ports and Open.
 	Rules []firewall.Rule `json:"rules,omitempty"`
 	// Prefix of the chains that Rules stand in.
 	Prefix string `json:"chain_prefix,omitempty"`
@@ -101,9 +104,13 @@ func (ep *Endpoint) alias() string { return "mini:" + ep.Tag + ":" + ep.Interfac
 // network namespace, as in `ip -n mini-web address`.
 func (ep *Endpoint) NamespaceName() string { return "mini-" + ep.ContainerName }
 
+// publishes says whether the endpoint has rules.
+func (ep *Endpoint) publishes() bool { return len(ep.Ports)+len(ep.Open) > 0 }
+
 // publish computes the rules for the ports.
 func (ep *Endpoint) publish(prefix string) {
 	ep.Prefix, ep.Rules = prefix, firewall.Publish(prefix, ep.Tag, ep.Ports, ep.IP)
+	ep.Rules = append(ep.Rules, firewall.Open(prefix, ep.Tag, ep.Open, ep.IP)...)
 }
 
 // udpPorts gives the published UDP ports.

@@ -47,6 +47,8 @@ type Network struct {
 	Reserved map[string]netip.Addr `json:"reserved,omitempty"`
 	// Internal networks have no way in or out.
 	Internal bool `json:"internal,omitempty"`
+	// GatewayMode is routed, nat-unprotected, isolated, or empty for nat.
+	GatewayMode string `json:"gateway_mode,omitempty"`
 	// NoICC: containers do not reach each other ("inter-container communication").
 	NoICC bool `json:"no_icc,omitempty"`
 	// NoMasquerade: the world sees the containers' own addresses.
@@ -90,7 +92,10 @@ type CreateOptions struct {
 	Internal   bool
 	MTU        int
 	Bridge     string // name of the link, empty: br-<12 digits of the id>
-	NoICC      bool   // containers do not reach each other
+	// GatewayMode is nat, also when empty, routed, nat-unprotected or isolated, as
+	// Docker's gateway_mode_ipv4.
+	GatewayMode string
+	NoICC       bool // containers do not reach each other
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
 	Labels       map[string]string
@@ -148,7 +153,7 @@ func newNetwork(opt CreateOptions) *Network {
 	n := &Network{
 		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
 		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
-		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
+		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
 		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
 	}
 	if n.Driver == DriverBridge && n.Bridge == "" {

@@ -18,6 +18,7 @@ const (
 	optMTU        = "com.docker.network.driver.mtu"
 	optICC        = "com.docker.network.bridge.enable_icc"
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optMode       = "com.docker.network.bridge.gateway_mode_ipv4"
 	optIsolate    = "isolate"
 )
 
@@ -41,6 +42,7 @@ func options() []option {
 		{optMTU, "mtu", setMTU},
 		{optICC, "icc", func(o *CreateOptions, v string) error { return setNot(&o.NoICC, v) }},
 		{optMasquerade, "masquerade", func(o *CreateOptions, v string) error { return setNot(&o.NoMasquerade, v) }},
+		{optMode, "gateway_mode", setGatewayMode},
 		{hostBinding, "host_binding_ipv4", func(_ *CreateOptions, v string) error {
 			_, err := port.ParseHostIP(v)
 			return err

@@ -50,10 +50,7 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		DefaultRoute: spec.DefaultRoute && !n.Internal, Isolated: n.NoICC, Created: time.Now().UTC(),
 	}
 	n.addHostIP(ep.Ports, spec.HostIP)
-	if n.Internal && len(ep.Ports) > 0 {
-		ep.Ports = nil
-		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
-	}
+	m.placePorts(n, ep)
 	return ep, nil
 }
 
@@ -122,7 +119,7 @@ func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
 	if err := m.bindPorts(ep); err != nil {
 		return err
 	}
-	if len(ep.Ports) > 0 {
+	if ep.publishes() {
 		prefix, err := m.prefix()
 		if err != nil {
 			return err

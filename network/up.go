@@ -198,7 +198,7 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 func (n *Network) rules(mk *mark) firewall.BridgeConfig {
 	return firewall.BridgeConfig{
 		Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal,
-		NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
+		Mode: n.GatewayMode, NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
 	}
 }
 

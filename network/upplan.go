@@ -50,8 +50,11 @@ func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 
 // linkSteps make the bridge and open it.
 func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
-	steps := []plan.Step{m.stepBridge(n, mk), m.stepGateway(n, mk)}
-	if !n.Internal {
+	steps := []plan.Step{m.stepBridge(n, mk)}
+	if n.hasAddress() {
+		steps = append(steps, m.stepGateway(n, mk))
+	}
+	if n.translates() {
 		steps = append(steps, stepLocalnet(mk))
 	}
 	return append(steps, m.stepBridgeUp(mk))

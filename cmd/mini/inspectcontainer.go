@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -217,7 +218,7 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 			Interface: ep.Interface, HostLink: ep.HostLink,
 		}
 		s.Networks[ep.NetworkName] = j
-		for key, list := range bindings(ep.Ports) {
+		for key, list := range bindings(slices.Concat(ep.Ports, ep.Open)) {
 			s.Ports[key] = append(s.Ports[key], list...)
 		}
 		// An exposed port that is not published is there, with nothing behind it.

@@ -106,6 +106,7 @@ func runPort(c *call) error {
 	if err != nil {
 		return err
 	}
+	ports = slices.DeleteFunc(ports, func(p port.Mapping) bool { return p.HostPort == 0 }) // of a routed network
 	if c.flags.NArg() == 1 {
 		c.printPorts(ports)
 		return nil

@@ -110,6 +110,9 @@ func publishedPorts(ctr *runtime.Container) ([]port.Mapping, error) {
 	var ports []port.Mapping
 	for _, ep := range eps {
 		ports = append(ports, ep.Ports...)
+		for _, p := range ep.Open { // of a routed network: nothing of the host
+			ports = append(ports, port.Mapping{ContainerPort: p.ContainerPort, Proto: p.Proto})
+		}
 	}
 	return ports, nil
 }

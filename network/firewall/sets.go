@@ -82,6 +82,7 @@ type BridgeConfig struct {
 	Link     string // the bridge
 	Subnet   netip.Prefix
 	Internal bool
+	Mode     string // of the gateway, see ModeNAT
 	// NoICC keeps containers from reaching each other through the host.
 	NoICC bool
 	// NoMasquerade lets packets leave with the container's address.
@@ -91,12 +92,18 @@ type BridgeConfig struct {
 // Bridge gives the rules of one network: their number does not depend on how
 // many containers or ports it has.
 func Bridge(c BridgeConfig) []Noted {
-	if c.Internal {
+	switch {
+	case c.Internal && c.Mode == ModeIsolated:
+		return c.closed() // no route leads there, so nothing is to be guarded
+	case c.Internal:
 		return append([]Noted{c.guard()}, c.closed()...)
-	}
-	if c.NoMasquerade {
+	case c.Mode == ModeRouted:
+		return c.routed()
+	case c.Mode == ModeUnprotected:
+		return append(c.sources(), c.unprotected()...)
+	case c.NoMasquerade:
 		// The guard would drop answers too: they come for a container's address.
-		return slices.Concat(c.sources(), c.ways())
+		return append(c.sources(), c.ways()...)
 	}
 	return slices.Concat([]Noted{c.guard()}, c.sources(), c.ways())
 }
@@ -148,24 +155,31 @@ func (c BridgeConfig) sources() []Noted {
 	if c.NoMasquerade {
 		return rules
 	}
-	leave := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
+	outwards := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
 		"masquerade what leaves "+c.Subnet.String(),
 		"The world has no route to a container's address: on the way out it is replaced by the host's.")
-	return append([]Noted{leave}, rules...)
+	return append([]Noted{outwards}, rules...)
 }
 
 // ways are the rules that say who may send what where.
 func (c BridgeConfig) ways() []Noted {
-	return []Noted{
-		c.rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
-			"accept answers to "+c.Link, "They belong to connections that were allowed."),
-		c.rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
-			"accept published ports of "+c.Link,
-			"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published."),
-		c.last(),
-		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
-			"What a protected bridge must not get was dropped one stage before."),
-	}
+	return []Noted{c.answers(), c.published(), c.last(), c.leave()}
+}
+
+func (c BridgeConfig) answers() Noted {
+	return c.rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
+		"accept answers to "+c.Link, "They belong to connections that were allowed.")
+}
+
+func (c BridgeConfig) published() Noted {
+	return c.rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
+		"accept published ports of "+c.Link,
+		"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published.")
+}
+
+func (c BridgeConfig) leave() Noted {
+	return c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
+		"What a protected bridge must not get was dropped one stage before.")
 }
 
 // last drops what was not accepted before. The host itself is not concerned:

@@ -40,6 +40,14 @@ func TestSets(t *testing.T) {
 	for _, r := range Bridge(plain) {
 		b.WriteString(r.AddCommand() + "\n")
 	}
+	for _, mode := range []string{ModeRouted, ModeUnprotected} {
+		b.WriteString("\n# a network with gateway mode " + mode + "\n")
+		other := cfg
+		other.Mode = mode
+		for _, r := range Bridge(other) {
+			b.WriteString(r.AddCommand() + "\n")
+		}
+	}
 	b.WriteString("\n# an internal network\n")
 	cfg.Owner, cfg.Link, cfg.Internal = "ba9876543210:closed", "br-ba9876543210", true
 	for _, r := range Bridge(cfg) {
@@ -58,6 +66,11 @@ func TestSets(t *testing.T) {
 		ports = append(ports, m...)
 	}
 	for _, r := range Publish("DOCKER", "a1b2c3d4e5f6:web", ports, netip.MustParseAddr("172.17.0.2")) {
+		b.WriteString(r.AddCommand() + "\n")
+	}
+	b.WriteString("\n# ports of a container of a routed network\n")
+	open := []port.Mapping{{ContainerPort: 443, Proto: port.TCP}, {ContainerPort: 53, Proto: port.UDP}, {ContainerPort: 81, Proto: port.TCP}, {ContainerPort: 80, Proto: port.TCP}, {ContainerPort: 80, Proto: port.TCP}}
+	for _, r := range Open("DOCKER", "a1b2c3d4e5f6:web", open, netip.MustParseAddr("172.17.0.2")) {
 		b.WriteString(r.AddCommand() + "\n")
 	}
 	golden(t, "testdata/sets.golden", b.String())

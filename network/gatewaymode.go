@@ -1,0 +1,75 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/port"
+)
+
+// gatewayModes are those of Docker's gateway_mode_ipv4.
+var gatewayModes = []string{firewall.ModeNAT, firewall.ModeRouted, firewall.ModeIsolated, firewall.ModeUnprotected}
+
+func setGatewayMode(o *CreateOptions, v string) error {
+	if !slices.Contains(gatewayModes, v) {
+		return fmt.Errorf("%q is not a gateway mode: want %s", v, strings.Join(gatewayModes, ", "))
+	}
+	if o.GatewayMode == "" {
+		o.GatewayMode = v
+	}
+	return nil
+}
+
+// checkGatewayMode checks what depends on other options.
+func checkGatewayMode(o *CreateOptions) error {
+	if o.GatewayMode != "" && !slices.Contains(gatewayModes, o.GatewayMode) {
+		return fmt.Errorf("%q is not a gateway mode: want %s", o.GatewayMode, strings.Join(gatewayModes, ", "))
+	}
+	if o.GatewayMode == firewall.ModeIsolated && !o.Internal {
+		return fmt.Errorf("gateway mode isolated is for internal networks: want --internal too")
+	}
+	return nil
+}
+
+// hasAddress says whether the bridge has the gateway's address.
+func (n *Network) hasAddress() bool { return n.GatewayMode != firewall.ModeIsolated }
+
+// translates says whether packets to the host's ports become the containers'.
+func (n *Network) translates() bool { return !n.Internal && n.GatewayMode != firewall.ModeRouted }
+
+// placePorts decides what becomes of the ports that a container publishes.
+func (m *Manager) placePorts(n *Network, ep *Endpoint) {
+	switch {
+	case len(ep.Ports) == 0 || n.translates():
+	case n.Internal:
+		ep.Ports = nil
+		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
+	default:
+		if slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool { return p.HostPort != 0 || !p.HostIP.IsUnspecified() }) {
+			m.opt.Notice("network " + n.Name + " is routed: the host's ports and addresses are not used for " + ep.ContainerName + ", its own ports are open to all")
+		}
+		ep.Open, ep.Ports = ep.Ports, nil
+		for i, p := range ep.Open {
+			ep.Open[i] = port.Mapping{HostIP: netip.IPv4Unspecified(), ContainerPort: p.ContainerPort, Proto: p.Proto}
+		}
+	}
+}
+
+// portsText names the ports for a step.
+func (ep *Endpoint) portsText() string {
+	if len(ep.Ports) == 0 {
+		return openText(ep.Open)
+	}
+	return portList(ep.Ports)
+}
+
+func openText(ports []port.Mapping) string {
+	var words []string
+	for _, p := range ports {
+		words = append(words, fmt.Sprintf("%d/%s", p.ContainerPort, p.Proto))
+	}
+	return strings.Join(slices.Compact(words), ", ")
+}
