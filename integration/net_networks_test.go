@@ -106,8 +106,8 @@ func TestNetworkIsolation(t *testing.T) {
 	}
 }
 
-// TestInternalNetwork: its containers reach each other and the host's bridge,
-// and nothing else; nothing reaches them.
+// TestInternalNetwork: its containers reach each other and nothing else; the host
+// alone reaches them.
 func TestInternalNetwork(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
@@ -117,6 +117,7 @@ func TestInternalNetwork(t *testing.T) {
 		}
 	}
 	must(t, h.Run("network", "create", "--internal", "--subnet", "10.55.0.0/24", "closed"))
+	must(t, h.Run("network", "up", "bridge")) // so that the host has one more address
 	if got := networkField(t, h, "closed", "{{.Internal}}"); got != "true" {
 		t.Errorf("Internal is %s", got)
 	}
@@ -130,6 +131,14 @@ func TestInternalNetwork(t *testing.T) {
 	must(t, inNet(h, a, "ip", "route", "add", "default", "via", "10.55.0.1"))
 	if _, err := getIn(h, a, "http://192.0.2.2:8000/", silence); !unanswered(err) {
 		t.Errorf("there is a way out: %v", err)
+	}
+	for _, addr := range []string{"10.55.0.1", hostIP, gateway} {
+		if _, err := getIn(h, a, "http://"+addr+":8000/", silence); !unanswered(err) {
+			t.Errorf("the host's services answer at %s: %v", addr, err)
+		}
+	}
+	if got, err := getFrom(h, host.Inside, "http://10.55.0.3"+addrPage, patience); err != nil || got != "10.55.0.1" {
+		t.Errorf("the host to b: sees %q, error %v", got, err)
 	}
 	must(t, h.Outside("ip", "route", "add", "10.55.0.0/24", "via", hostIP))
 	if _, err := getFrom(h, host.Outside, "http://10.55.0.3"+addrPage, silence); !unanswered(err) {

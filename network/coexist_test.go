@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/minirt/mini/network/netns"
 )
 
 // TestForeignChains: chains, rules and links of others stay as they are.
@@ -123,6 +125,17 @@ func TestInternal(t *testing.T) {
 		w.blocked("a to the world with a route of its own", a.ns, outsideAddr+":80")
 		w.blocked("a to c", a.ns, w.addr(c)+":80")
 		w.blocked("c to a", c.ns, w.addr(a)+":80")
+		host, err := netns.Current()
+		w.must(err)
+		defer host.Close()
+		w.serve(host, ":22")
+		w.sh(w.m.opt.IPTables + " -A INPUT -p tcp --dport 22 -j ACCEPT") // an administrator's
+		w.answers("host to a", host, w.addr(a)+":80", n.Gateway.String())
+		w.answers("c to the host", c.ns, w.find(Bridge).Gateway.String()+":22", w.addr(c))
+		w.blocked("a to the host's address on the bridge", a.ns, n.Gateway.String()+":22")
+		w.blocked("a to the host's other address", a.ns, hostAddr+":22")
+		w.blocked("a to the host's address on another bridge", a.ns, w.find(Bridge).Gateway.String()+":22")
+		w.leavesNothing(n, a, b)
 	})
 }
 

@@ -121,6 +121,8 @@ func (d *doctor) whyRules(c firewall.Chain) string {
 		why = "containers do not get answers from the world"
 	case "PREROUTING", "OUTPUT", "":
 		why = "published ports do not answer"
+	case "INPUT":
+		why = "containers of internal networks may reach the host's services"
 	case "FORWARD":
 		why = "nothing of mini's judges forwarded packets"
 	default:

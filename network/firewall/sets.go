@@ -134,6 +134,7 @@ func (c BridgeConfig) closed() []Noted {
 			"The network is internal."),
 		c.rule("filter", c.Prefix+"-INTERNAL", in, "DROP", "close the way into "+c.Link,
 			"The network is internal."),
+		c.deaf(),
 	}
 	if c.NoICC {
 		return rules
@@ -141,6 +142,17 @@ func (c BridgeConfig) closed() []Noted {
 	return append(rules,
 		c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "accept packets inside "+c.Link,
 			"With bridge-nf-call-iptables=1 packets between two containers of a bridge pass FORWARD too."))
+}
+
+// deaf keeps containers of an internal network from the host's own services, on
+// all of its addresses. It stands at the head of INPUT, as others may accept
+// there what listens on all addresses.
+func (c BridgeConfig) deaf() Noted {
+	n := c.rule("filter", "INPUT", "-i "+c.Link+" -m conntrack ! --ctstate RELATED,ESTABLISHED", "DROP",
+		"close the host's own services to "+c.Link,
+		"The network is internal: what listens on the host is no part of it. The host still reaches the containers, and gets their answers.")
+	n.First = true
+	return n
 }
 
 // sources are the rules that change the source address.
