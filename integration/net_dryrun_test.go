@@ -94,7 +94,8 @@ func picture(t testing.TB, h *host.Host) host.Snapshot {
 const insideScript = `ip -d -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/ link-netns[^ ]* [^ ]*//; s/ state [A-Z]*//; s/NO-CARRIER,//; s/,LOWER_UP//'
 ip -o addr | sed 's/^[0-9]*: //'
 ip route show table all | sed 's/ linkdown//'
-sysctl -a 2>/dev/null | grep -E '^net.ipv[46].(conf|ip_forward)' | sort`
+sysctl -a 2>/dev/null | grep -E '^net.ipv[46].(conf|ip_forward)' | sort
+nft list table ip mini 2>/dev/null | sed 's/127.0.0.11:[0-9]*/127.0.0.11:PORT/' || true`
 
 func insideOf(t testing.TB, r host.Result) string {
 	t.Helper()

@@ -3,8 +3,10 @@ package network
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -81,6 +83,14 @@ func (w *world) previewAndBuild(n *Network) (script, picture string) {
 	attach, err := w.m.AttachPlan(ep, ns)
 	w.must(err)
 	w.must(attach.Run(context.Background(), nil))
+	if n.HasNames() {
+		// The port is the kernel's choice, and was only looked for in the preview.
+		to := regexp.MustCompile(`dnat to ([0-9.:]+)`).FindStringSubmatch(b.String())
+		if to == nil {
+			w.t.Fatalf("nothing leads to the name server:\n%s", b.String())
+		}
+		w.must(w.m.NamesPlan(ep, ns, netip.MustParseAddrPort(to[1])).Run(context.Background(), nil))
+	}
 	return b.String(), w.picture() + w.pictureIn(ns)
 }
 
@@ -109,7 +119,7 @@ func (w *world) picture() string {
 
 func (w *world) pictureIn(ns *os.File) (text string) {
 	w.t.Helper()
-	w.in(ns, func() error { text = w.picture(); return nil })
+	w.in(ns, func() error { text = w.picture() + w.sh("nft list table ip mini 2>&1 || true"); return nil })
 	return text
 }
 

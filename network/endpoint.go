@@ -27,6 +27,7 @@ type EndpointSpec struct {
 	Ports         []port.Mapping
 	HostIP        netip.Addr // of Ports that name none; zero: all addresses
 	Aliases       []string   // further names on this network
+	Hostname      string     // a name on this network as well
 	DefaultRoute  bool       // the network's gateway is the way out
 }
 
@@ -73,6 +74,7 @@ type Endpoint struct {
 	// stands for them.
 	Open         []port.Mapping `json:"open_ports,omitempty"`
 	Aliases      []string       `json:"aliases,omitempty"`
+	Hostname     string         `json:"hostname,omitempty"`
 	DefaultRoute bool           `json:"default_route,omitempty"`
 	// Isolated: the container does not reach the others on the network.
 	Isolated bool      `json:"isolated,omitempty"`

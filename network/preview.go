@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/network/port"
@@ -51,7 +52,14 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 		all = plan.Join(all.Title, all, m.upPlan(r.Network, mk, i == 0), attach)
 		eps = append(eps, ep)
 	}
-	return all, eps, nil
+	if !slices.ContainsFunc(requests, func(r Request) bool { return r.Network.HasNames() }) {
+		return all, eps, nil
+	}
+	names, err := m.previewNames(eps[0])
+	if err != nil {
+		return plan.Plan{}, nil, err
+	}
+	return plan.Join(all.Title, all, names), eps, nil
 }
 
 // previewEndpoint is Reserve without taking anything.

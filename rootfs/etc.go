@@ -3,6 +3,7 @@ package rootfs
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -86,16 +87,44 @@ func Hosts(o HostsOptions) (string, error) {
 			fmt.Fprintf(&b, "%s\t%s\n", a, e.Name)
 		}
 	}
-	names := o.Hostname
-	if short, _, found := strings.Cut(o.Hostname, "."); found && short != "" {
-		names += " " + short
-	}
 	for _, a := range o.Addresses {
-		if names != "" {
-			fmt.Fprintf(&b, "%s\t%s\n", a, names)
-		}
+		b.WriteString(ownLine(a, o.Hostname))
 	}
 	return b.String(), nil
+}
+
+// ownLine gives the line for one address of the container itself, if it has a name.
+func ownLine(addr netip.Addr, hostname string) string {
+	if hostname == "" {
+		return ""
+	}
+	names := hostname
+	if short, _, found := strings.Cut(hostname, "."); found && short != "" {
+		names += " " + short
+	}
+	return fmt.Sprintf("%s\t%s\n", addr, names)
+}
+
+// EditHosts takes the container's own lines for some addresses out of the text
+// of its /etc/hosts, and adds lines for others. All else stays as it is.
+func EditHosts(text, hostname string, gone, came []netip.Addr) string {
+	drop := make(map[string]bool)
+	for _, a := range append(slices.Clone(gone), came...) {
+		drop[ownLine(a, hostname)] = true
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasSuffix(line, "\n") {
+			line += "\n" // what follows begins a line of its own
+		}
+		if !drop[line] {
+			b.WriteString(line)
+		}
+	}
+	for _, a := range came {
+		b.WriteString(ownLine(a, hostname))
+	}
+	return b.String()
 }
 
 // Hostname gives the text of /etc/hostname.

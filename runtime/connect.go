@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -85,30 +86,36 @@ func (m *monitor) connectNetwork(a NetworkAttachment) error {
 	if err := m.c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) }); err != nil {
 		return err
 	}
-	if err = m.plugIn(n, a); err != nil {
+	ep, err := m.plugIn(n, a)
+	if err != nil {
 		return errors.Join(err, m.c.change(func(cfg *Config) { cfg.leave(n.Name) }))
 	}
-	return m.writeEtc()
+	return m.updateEtc(nil, []netip.Addr{ep.IP})
 }
 
-func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) error {
+func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) (*network.Endpoint, error) {
 	ns, err := m.netns()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer ns.Close()
 	spec := attachmentSpec(&m.c.Config, a, m.freeInterface())
 	spec.DefaultRoute = len(m.endpoints) == 0
 	ep, err := m.r.Networks.Reserve(n, spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ctx := context.Background()
-	if err := m.join(ctx, ep, ns); err != nil {
-		return errors.Join(err, m.r.Networks.Drop(ctx, ep, nil))
+	ctx, before := context.Background(), m.endpoints
+	err = m.join(ctx, ep, ns)
+	if err == nil {
+		m.endpoints = append(m.endpoints, ep)
+		err = m.serveNames(ctx)
 	}
-	m.endpoints = append(m.endpoints, ep)
-	return nil
+	if err != nil {
+		m.endpoints = before
+		return nil, errors.Join(err, m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
+	}
+	return ep, nil
 }
 
 // freeInterface gives the lowest number N for which ethN is not in use.
@@ -138,7 +145,7 @@ func (m *monitor) disconnectNetwork(name string) error {
 		return err
 	}
 	m.endpoints = slices.Delete(m.endpoints, i, i+1)
-	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.writeEtc())
+	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.serveNames(ctx), m.updateEtc([]netip.Addr{ep.IP}, nil))
 }
 
 // Preview gives a shell script that builds by hand the network that a

@@ -64,6 +64,8 @@ type monitor struct {
 	mu        sync.Mutex // guards what follows, and c
 	endpoints []*network.Endpoint
 	wishes    []port.Mapping          // the published ports as they were asked for, in the order of the endpoint's
+	names     *resolver               // nil on the default network alone
+	resolv    string                  // what was written into resolv.conf last
 	dropped   []*network.Endpoint     // whose veth pairs are still to be deleted
 	waiters   map[*wire.Conn]struct{} // to be told of the end
 	removal   *RemoveOptions
@@ -255,9 +257,12 @@ func (m *monitor) release() error {
 		m.child.Abandon() // its pidfd stays: an exec may be about to use it
 	}
 	m.mu.Lock()
-	endpoints := m.endpoints
-	m.endpoints, m.dropped = nil, endpoints
+	endpoints, names := m.endpoints, m.names
+	m.endpoints, m.dropped, m.names = nil, endpoints, nil
 	m.mu.Unlock()
+	if names != nil {
+		names.close() // its sockets would keep the namespace
+	}
 	for _, ep := range endpoints {
 		errs = append(errs, m.r.Networks.Drop(context.Background(), ep, m.observe))
 	}

@@ -3,16 +3,13 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/plan"
-	"github.com/minirt/mini/rootfs"
 )
 
 // reserve takes addresses and ports on every network of the container.
@@ -45,7 +42,7 @@ func endpointSpec(cfg *Config, i int) network.EndpointSpec {
 func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
 	return network.EndpointSpec{
 		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(number),
-		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases,
+		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases, Hostname: cfg.Hostname,
 	}
 }
 
@@ -68,7 +65,7 @@ func (m *monitor) connect() error {
 			return err
 		}
 	}
-	return nil
+	return m.serveNames(ctx)
 }
 
 // netns opens the container's network namespace. While the init is not reaped
@@ -98,53 +95,4 @@ func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File) e
 		return err
 	}
 	return attach.Run(ctx, m.observe)
-}
-
-// writeEtc writes the files that are bound over /etc/hosts and its kin.
-func (m *monitor) writeEtc() error {
-	if etcDir(&m.c.Config, m.c.Dir()) != m.c.Dir() {
-		return nil // another container's
-	}
-	resolver, err := rootfs.ReadHostResolver(os.ReadFile)
-	if err != nil {
-		return err
-	}
-	dns := m.c.Config.DNS
-	resolver = resolver.ForContainer(rootfs.ResolvOptions{
-		DNS: dns.Servers, Search: dns.Search, Options: dns.Options, HostNetwork: m.c.Config.NetworkMode == network.Host,
-	})
-	hosts, err := m.hosts()
-	if err != nil {
-		return err
-	}
-	for name, text := range map[string]string{
-		"resolv.conf": resolver.String(), "hosts": hosts, "hostname": rootfs.Hostname(m.c.Config.Hostname),
-	} {
-		// Written in place: a running container has the very file bound.
-		if err := os.WriteFile(filepath.Join(m.c.Dir(), name), []byte(text), 0o644); err != nil {
-			return fmt.Errorf("writing the container's /etc/%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// hosts gives the text of /etc/hosts. On the host's network it is the host's.
-func (m *monitor) hosts() (string, error) {
-	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
-	for _, ep := range m.endpoints {
-		opt.Addresses = append(opt.Addresses, ep.IP)
-		opt.Gateway = append(opt.Gateway, ep.Gateway)
-	}
-	opt.Gateway = opt.Gateway[:min(1, len(opt.Gateway))]
-	if m.c.Config.NetworkMode == network.Host {
-		opt.Gateway = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	}
-	for _, text := range m.c.Config.ExtraHosts {
-		entry, err := rootfs.ParseAddHost(text)
-		if err != nil {
-			return "", err
-		}
-		opt.Extra = append(opt.Extra, entry)
-	}
-	return rootfs.Hosts(opt)
 }

@@ -1,0 +1,167 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/rootfs"
+)
+
+// names of the files that are bound over those in the container's /etc.
+const (
+	etcHosts  = "hosts"
+	etcResolv = "resolv.conf"
+)
+
+// hasNames tells whether the container asks mini for names. Once it does, it
+// goes on, as with Docker: its programs have read their resolv.conf.
+func (m *monitor) hasNames() bool {
+	return m.names != nil || slices.ContainsFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName != network.Bridge })
+}
+
+// writeEtc writes the files that are bound over /etc/hosts and its kin.
+func (m *monitor) writeEtc() error {
+	if etcDir(&m.c.Config, m.c.Dir()) != m.c.Dir() {
+		return nil // another container's
+	}
+	hosts, err := m.hosts()
+	if err != nil {
+		return err
+	}
+	if m.resolv, err = m.resolvConf(); err != nil {
+		return err
+	}
+	return errors.Join(m.writeEtcFile(etcResolv, m.resolv), m.writeEtcFile(etcHosts, hosts),
+		m.writeEtcFile("hostname", rootfs.Hostname(m.c.Config.Hostname)))
+}
+
+// updateEtc tells the files of a running container that it left some addresses
+// and got others. What the user wrote into them stays: a resolv.conf that was
+// edited is left alone, and of hosts only our own lines change.
+func (m *monitor) updateEtc(gone, came []netip.Addr) error {
+	path := filepath.Join(m.c.Dir(), etcHosts)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the container's /etc/hosts: %w", err)
+	}
+	hosts := rootfs.EditHosts(string(text), m.c.Config.Hostname, gone, came)
+	if err := m.writeEtcFile(etcHosts, hosts); err != nil {
+		return err
+	}
+	now, err := os.ReadFile(filepath.Join(m.c.Dir(), etcResolv))
+	if err != nil {
+		return fmt.Errorf("reading the container's /etc/resolv.conf: %w", err)
+	}
+	if string(now) != m.resolv {
+		return nil
+	}
+	if m.resolv, err = m.resolvConf(); err != nil {
+		return err
+	}
+	return m.writeEtcFile(etcResolv, m.resolv)
+}
+
+// writeEtcFile writes in place: a running container has the very file bound,
+// and programs have it open. It is never empty meanwhile.
+func (m *monitor) writeEtcFile(name, text string) error {
+	f, err := os.OpenFile(filepath.Join(m.c.Dir(), name), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err == nil {
+		_, err = f.WriteAt([]byte(text), 0)
+		err = errors.Join(err, f.Truncate(int64(len(text))), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing the container's /etc/%s: %w", name, err)
+	}
+	return nil
+}
+
+// resolvConf gives the text of /etc/resolv.conf.
+func (m *monitor) resolvConf() (string, error) {
+	opt := rootfs.ResolvOptions{
+		DNS: m.c.Config.DNS.Servers, Search: m.c.Config.DNS.Search, Options: m.c.Config.DNS.Options,
+		HostNetwork: m.c.Config.NetworkMode == network.Host,
+	}
+	if !m.hasNames() {
+		host, err := rootfs.ReadHostResolver(os.ReadFile)
+		return host.ForContainer(opt).String(), err
+	}
+	host, err := rootfs.ReadResolver(os.ReadFile)
+	asked := asks(&m.c.Config, host)
+	return host.ForNames(opt, network.NameServer.Addr(), asked.describe()).String(), err
+}
+
+// asks gives the servers that the resolver asks in turn.
+func asks(cfg *Config, host rootfs.Resolver) askedServers {
+	var a askedServers
+	for _, s := range cfg.DNS.Servers {
+		if s != network.NameServer.Addr() { // itself
+			a.own = append(a.own, s)
+		}
+	}
+	a.host = host.Servers
+	return a
+}
+
+// serveNames begins to answer the container's questions for names, when it is
+// on a network that has them, and tells the resolver of all its networks.
+func (m *monitor) serveNames(ctx context.Context) error {
+	if !m.hasNames() {
+		return nil
+	}
+	if m.names == nil {
+		if err := m.beginNames(ctx); err != nil {
+			return err
+		}
+	}
+	return m.names.connected(m.endpoints)
+}
+
+func (m *monitor) beginNames(ctx context.Context) error {
+	host, err := rootfs.ReadResolver(os.ReadFile)
+	if err != nil {
+		return err
+	}
+	ns, err := m.netns()
+	if err != nil {
+		return err
+	}
+	sockets, err := network.ListenNames(ns)
+	if err != nil {
+		ns.Close()
+		return err
+	}
+	if err := m.r.Networks.NamesPlan(m.endpoints[0], ns, sockets.Addr()).Run(ctx, m.observe); err != nil {
+		ns.Close()
+		return errors.Join(err, sockets.Close())
+	}
+	dotted := rootfs.HasNdots(m.c.Config.DNS.Options) || len(m.c.Config.DNS.Options) == 0 && rootfs.HasNdots(host.Options)
+	m.names = m.r.startResolver(m.c.Config.ID, ns, sockets, asks(&m.c.Config, host), dotted)
+	return nil
+}
+
+// hosts gives the text of /etc/hosts. On the host's network it is the host's.
+func (m *monitor) hosts() (string, error) {
+	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
+	for _, ep := range m.endpoints {
+		opt.Addresses = append(opt.Addresses, ep.IP)
+		opt.Gateway = append(opt.Gateway, ep.Gateway)
+	}
+	opt.Gateway = opt.Gateway[:min(1, len(opt.Gateway))]
+	if m.c.Config.NetworkMode == network.Host {
+		opt.Gateway = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
+	for _, text := range m.c.Config.ExtraHosts {
+		entry, err := rootfs.ParseAddHost(text)
+		if err != nil {
+			return "", err
+		}
+		opt.Extra = append(opt.Extra, entry)
+	}
+	return rootfs.Hosts(opt)
+}
