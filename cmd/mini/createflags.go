@@ -23,7 +23,7 @@ func createFlags() flagSet {
 		listFlag("mount", "", "Attach a filesystem mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])").called("mount"),
 		stringFlag("name", "", "Assign a name to the container"),
 		listFlag("network", "", "Connect a container to a network: bridge, host, none, container:NAME or a network's name").called("network").or("net"),
-		listFlag("network-alias", "", "Record a further name of the container on its network (there is no name lookup yet)").or("net-alias"),
+		listFlag("network-alias", "", "Add a further name for the container on its network, for lookups").or("net-alias"),
 		stringFlag("pids-limit", "", "Limit the number of processes (-1 for no limit)").called("int"),
 		listFlag("publish", "p", "Publish a container's port(s) to the host, as [ip:][host[-end]:]container[-end][/proto] or published=…,target=…[,protocol=…][,host_ip=…]"),
 		boolFlag("publish-all", "P", "Publish all exposed ports to random ports"),

@@ -213,7 +213,7 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 			continue // its owner is only about to connect
 		}
 		j := &endpointJSON{
-			Aliases: ep.Aliases, NetworkID: ep.NetworkID, EndpointID: ep.ID, Gateway: addrText(ep.Gateway),
+			Aliases: ep.Aliases, DNSNames: ep.DNSNames(), NetworkID: ep.NetworkID, EndpointID: ep.ID, Gateway: addrText(ep.Gateway),
 			IPAddress: ep.IP.String(), IPPrefixLen: ep.PrefixLen, MacAddress: ep.MAC.String(),
 			Interface: ep.Interface, HostLink: ep.HostLink,
 		}

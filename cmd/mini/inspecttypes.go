@@ -115,6 +115,7 @@ type networkSettingsJSON struct {
 
 type endpointJSON struct {
 	Aliases     []string
+	DNSNames    []string
 	NetworkID   string
 	EndpointID  string
 	Gateway     string

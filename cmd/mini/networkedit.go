@@ -12,7 +12,7 @@ func networkConnectCommand() *command {
 		example: "mini network connect --alias db backend web",
 		flags: func() flagSet {
 			return flagSet{
-				listFlag("alias", "", "Record a further name of the container on the network (there is no name lookup yet)"),
+				listFlag("alias", "", "Add a further name for the container on the network, for lookups"),
 				stringFlag("ip", "", "IPv4 address (e.g., 172.30.100.104)"),
 				stringFlag("mac-address", "", "MAC address (e.g., 92:d0:c6:0a:29:33)"),
 			}
