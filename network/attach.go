@@ -25,10 +25,14 @@ func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
 	if mk == nil || !mk.Ready {
 		return plan.Plan{}, fmt.Errorf("attaching %s: network %s is not up", ep.ContainerName, ep.NetworkName)
 	}
+	changed := ep.settleOn(mk)
 	if ep.publishes() && ep.Prefix != mk.Prefix {
 		// Every network went down since Reserve, and the chains have another
 		// name now. What is on record must be what will be added.
 		ep.publish(mk.Prefix)
+		changed = true
+	}
+	if changed {
 		if err := m.save(ep); err != nil {
 			return plan.Plan{}, err
 		}

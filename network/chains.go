@@ -164,13 +164,15 @@ func (m *Manager) setStage(stage string) error {
 
 // mark is the record up.json of a network that is up, or was about to be.
 type mark struct {
-	Bridge string          `json:"bridge"`
-	Index  int             `json:"index,omitempty"` // of the link
-	MTU    int             `json:"mtu"`             // in bytes
-	Prefix string          `json:"chain_prefix"`
-	Boot   string          `json:"boot"` // as in chainState
-	Ready  bool            `json:"ready"`
-	Rules  []firewall.Rule `json:"rules"`
+	Bridge string `json:"bridge"`
+	Index  int    `json:"index,omitempty"` // of the link
+	MTU    int    `json:"mtu"`             // in bytes
+	Prefix string `json:"chain_prefix"`
+	Boot   string `json:"boot"` // as in chainState
+	Ready  bool   `json:"ready"`
+	// Found is set when the bridge is somebody else's.
+	Found *found          `json:"found,omitempty"`
+	Rules []firewall.Rule `json:"rules"`
 }
 
 // readMark gives the network's mark, nil when it has none of this boot.

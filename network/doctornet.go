@@ -50,6 +50,11 @@ func (d *doctor) checkNetwork(w *ward) error {
 		return nil
 	}
 	link := d.link(w.mk.Bridge)
+	if w.mk.Found != nil && (link == nil || link.Attrs().Index != w.mk.Found.Index) {
+		d.foreign(Wrong, w.subject(), "the bridge "+w.mk.Bridge+", which is not mini's, is gone, or another one has taken its place", "its containers reach nobody",
+			plan.Command("ip", "link", "add", "name", w.mk.Bridge, "type", "bridge")+" # if it is gone", plan.Command("mini", "network", "reload", w.n.Name))
+		return nil
+	}
 	if link == nil {
 		d.add(NewFinding(w.subject(), "the bridge "+w.mk.Bridge+" is gone", "its containers reach nobody", d.bridgeSteps(w)...))
 		return nil
@@ -61,12 +66,12 @@ func (d *doctor) checkNetwork(w *ward) error {
 	}
 	w.mk.Index = link.Attrs().Index // somebody may have made it anew by hand
 	d.checkBridge(w, link)
-	if w.n.hasAddress() {
+	if w.n.hasAddress() && (w.mk.Found == nil || !w.mk.Found.HasAddress) {
 		if err := d.checkGateway(w, link); err != nil {
 			return err
 		}
 	}
-	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s/%d", w.mk.Bridge, macFor(w.n.Gateway), w.mk.MTU, w.n.Gateway, w.n.Subnet.Bits()))
+	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s/%d", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, w.n.Gateway, w.n.Subnet.Bits()))
 	return nil
 }
 
@@ -97,13 +102,29 @@ func (d *doctor) bridgeSteps(w *ward) []plan.Step {
 
 // checkBridge looks at the link's own settings.
 func (d *doctor) checkBridge(w *ward, link netlink.Link) {
+	if w.mk.Found == nil && !d.checkOwnBridge(w, link) {
+		return
+	}
+	a, name := link.Attrs(), w.mk.Bridge
+	if a.Flags&net.FlagUp == 0 {
+		d.add(NewFinding(w.subject(), "the bridge "+name+" is down", "its containers reach nobody", d.m.stepBridgeUp(w.mk)))
+	}
+	if w.n.translates() {
+		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
+	}
+	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))
+}
+
+// checkOwnBridge looks at what mini gave its bridge when it made it. It says
+// whether the bridge is mini's.
+func (d *doctor) checkOwnBridge(w *ward, link netlink.Link) bool {
 	a, name := link.Attrs(), w.mk.Bridge
 	mac := macFor(w.n.Gateway)
 	if a.Alias != w.n.alias() {
 		if a.Alias != "" || a.HardwareAddr.String() != mac.String() {
 			d.foreign(Wrong, w.subject(), fmt.Sprintf("the bridge %s has the alias %q, not mini's", name, a.Alias),
 				"somebody else's bridge has taken the place of mini's", plan.Command("ip", "link", "delete", "dev", name), "mini doctor --fix")
-			return
+			return false
 		}
 		d.add(NewFinding(w.subject(), "the bridge "+name+" has lost its alias", "the alias says whose it is",
 			d.stepLink("tag "+name, "The alias says whose it is.", name, func(l netlink.Link) error { return d.h.LinkSetAlias(l, w.n.alias()) }, "alias", w.n.alias())))
@@ -120,13 +141,7 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 			d.stepLink("give "+name+" its MTU", "It is that of the containers.", name,
 				func(l netlink.Link) error { return d.h.LinkSetMTU(l, w.mk.MTU) }, "mtu", fmt.Sprint(w.mk.MTU))))
 	}
-	if a.Flags&net.FlagUp == 0 {
-		d.add(NewFinding(w.subject(), "the bridge "+name+" is down", "its containers reach nobody", d.m.stepBridgeUp(w.mk)))
-	}
-	if w.n.translates() {
-		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
-	}
-	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))
+	return true
 }
 
 func stepSysctl(key string) plan.Step {

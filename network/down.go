@@ -125,7 +125,12 @@ func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
 	if mk == nil || err != nil {
 		return p, false, err
 	}
-	p.Add(m.stepDropBridge(n, mk), m.stepDropRules("remove the rules of network "+n.Name,
+	if mk.Found != nil {
+		p.Add(m.leaveSteps(n, mk)...)
+	} else {
+		p.Add(m.stepDropBridge(n, mk))
+	}
+	p.Add(m.stepDropRules("remove the rules of network "+n.Name,
 		"Exactly the rules on record, all tagged mini:"+n.tag()+".", mk.Rules))
 	others, err := m.othersUp(n)
 	if err != nil || others {

@@ -77,8 +77,10 @@ type Endpoint struct {
 	Hostname     string         `json:"hostname,omitempty"`
 	DefaultRoute bool           `json:"default_route,omitempty"`
 	// Isolated: the container does not reach the others on the network.
-	Isolated bool      `json:"isolated,omitempty"`
-	Created  time.Time `json:"created"`
+	Isolated bool `json:"isolated,omitempty"`
+	// BridgeMAC is that of a bridge which is not mini's, where the port needs it.
+	BridgeMAC MAC       `json:"bridge_mac,omitempty"`
+	Created   time.Time `json:"created"`
 	// Rules are exactly those for Ports and Open.
 	Rules []firewall.Rule `json:"rules,omitempty"`
 	// Prefix of the chains that Rules stand in.

@@ -25,7 +25,7 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 			used = append(used, ipam.Used{Prefix: n.Subnet, By: "network " + n.Name})
 		}
 	}
-	routes, err := m.onLinkRoutes(nil)
+	routes, err := m.onLinkRoutes(except.wants)
 	if err != nil {
 		return nil, err
 	}

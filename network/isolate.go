@@ -30,7 +30,10 @@ import (
 // hands packets to the host works only on a link with the bridge's own address: the
 // kernel takes packets for another address as somebody else's.
 func (ep *Endpoint) hostMAC() net.HardwareAddr {
-	if ep.Isolated {
+	switch {
+	case ep.Isolated && ep.BridgeMAC != nil:
+		return net.HardwareAddr(ep.BridgeMAC)
+	case ep.Isolated:
 		return macFor(ep.Gateway)
 	}
 	return hostMACFor(ep.IP)

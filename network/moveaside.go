@@ -36,7 +36,7 @@ func (m *Manager) moveAside(n *Network) error {
 		return err
 	}
 	// The network's own bridge may be there: a crash may have left it.
-	routes, err := m.onLinkRoutes(n.owns)
+	routes, err := m.onLinkRoutes(n.uses)
 	if err != nil || ipam.CheckOverlap(n.Subnet, routes) == nil {
 		return err
 	}

@@ -139,8 +139,8 @@ func (m *Manager) create(opt CreateOptions) (*Network, error) {
 	}
 	n := newNetwork(opt)
 	if n.Driver == DriverBridge {
-		if err := m.chooseSubnet(n); err != nil {
-			return nil, err
+		if err := m.place(n); err != nil {
+			return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
 		}
 	}
 	if err := createJSON(m.defPath(n.Name), n); err != nil {
@@ -162,6 +162,23 @@ func newNetwork(opt CreateOptions) *Network {
 	return n
 }
 
+// place gives the network a bridge and a subnet that no other has.
+func (m *Manager) place(n *Network) error {
+	nets, err := m.stored()
+	if err != nil {
+		return err
+	}
+	for _, o := range nets {
+		if o.Bridge == n.Bridge && n.Name != Bridge {
+			return errorf(ErrExists, "network %s has the bridge %s already", o.Name, n.Bridge)
+		}
+	}
+	if err := m.planFor(n); err != nil {
+		return err
+	}
+	return m.chooseSubnet(n)
+}
+
 // chooseSubnet fills in or checks the subnet against the rest of the host.
 func (m *Manager) chooseSubnet(n *Network) error {
 	used, err := m.usedPrefixes(n)
@@ -175,13 +192,10 @@ func (m *Manager) chooseSubnet(n *Network) error {
 		n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used)
 	}
 	if err != nil {
-		return fmt.Errorf("creating network %s: %w", n.Name, err)
+		return err
 	}
 	n.Gateway = n.pool().GatewayAddr()
-	if err := n.pool().Validate(); err != nil {
-		return fmt.Errorf("creating network %s: %w", n.Name, err)
-	}
-	return nil
+	return n.pool().Validate()
 }
 
 // Find gives the network with that name or id, or the only one whose id begins

@@ -45,6 +45,7 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 			return plan.Plan{}, nil, err
 		}
 		ep.publish(prefix)
+		ep.settleOn(mk)
 		attach := m.attachPlan(ep, mk, nil)
 		if i == 0 {
 			all.Title = attach.Title

@@ -22,6 +22,9 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 	if mk == nil || !mk.Ready || err != nil {
 		return err
 	}
+	if err := m.findAgain(n, mk); err != nil {
+		return err
+	}
 	eps, err := m.Endpoints(n)
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/plan"
@@ -56,6 +58,9 @@ func (m *Manager) isUp(n *Network) (bool, error) {
 			return false, nil
 		}
 		return false, linkErr("looking for bridge", mk.Bridge, err)
+	}
+	if mk.Found != nil {
+		return link.Attrs().Name == mk.Bridge && link.Type() == "bridge", nil
 	}
 	return link.Attrs().Alias == n.alias(), nil
 }
@@ -160,7 +165,7 @@ func (m *Manager) markReady(n *Network, mk *mark) error {
 // checkClash compares the subnet with the host's routes as they are now: they
 // may have changed since the network was created.
 func (m *Manager) checkClash(n *Network) error {
-	routes, err := m.onLinkRoutes(n.owns)
+	routes, err := m.onLinkRoutes(n.uses)
 	if err != nil {
 		return err
 	}
@@ -173,20 +178,25 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours := n.owns
+	if n.mayAdopt() {
+		ours = func(l netlink.Link) bool { return l.Attrs().Alias == n.alias() }
+	}
 	if mk == nil {
 		mk = &mark{Bridge: n.Bridge}
+	} else if mk.Found == nil {
+		ours = n.owns // also what a crash left without an alias
 	}
-	if mk.Bridge, err = m.chooseBridge(n, mk.Bridge); err != nil {
+	link, err := m.chooseBridge(n, mk, ours)
+	if err != nil {
 		return nil, err
 	}
 	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
 	if mk.Boot, err = m.bootID(); err != nil {
 		return nil, err
 	}
-	if mk.MTU = n.MTU; mk.MTU == 0 {
-		if mk.MTU, err = m.hostMTU(); err != nil {
-			return nil, err
-		}
+	if err := m.fit(n, mk, link); err != nil {
+		return nil, err
 	}
 	mk.Rules = nil
 	for _, r := range firewall.Bridge(n.rules(mk)) {
@@ -202,26 +212,43 @@ func (n *Network) rules(mk *mark) firewall.BridgeConfig {
 	}
 }
 
-// chooseBridge gives wish if the name is free or the link is ours. The default
-// network moves on to mini1, mini2, …; a user's network has its fixed name.
-func (m *Manager) chooseBridge(n *Network, wish string) (string, error) {
+// fit decides on the MTU, and on what to do with a bridge that is there.
+func (m *Manager) fit(n *Network, mk *mark, link netlink.Link) (err error) {
+	if link != nil {
+		return m.adopt(n, mk, link)
+	}
+	mk.Found = nil
+	if mk.MTU = n.MTU; mk.MTU == 0 {
+		mk.MTU, err = m.hostMTU()
+	}
+	return err
+}
+
+// chooseBridge fills in mk.Bridge, if the name is free or the link is ours. The
+// default network moves on to mini1, mini2, …; a user's network has its fixed
+// name, and takes a bridge that somebody else made, which is then given.
+func (m *Manager) chooseBridge(n *Network, mk *mark, ours func(netlink.Link) bool) (netlink.Link, error) {
 	h, err := m.host()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	name := wish
+	name := mk.Bridge
 	for i := 0; i < 100; i++ {
 		link, err := findLink(h, name)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if link == nil || isOurBridge(link, n.alias(), macFor(n.Gateway)) {
-			return name, nil
+		if link == nil || ours(link) {
+			mk.Bridge = name
+			return nil, nil
+		}
+		if n.mayAdopt() {
+			return link, checkFound(link)
 		}
 		if n.Name != Bridge {
-			return "", errorf(ErrExists, "link %s exists and is not mini's", name)
+			return nil, errorf(ErrExists, "link %s exists and is not mini's", name)
 		}
 		name = "mini" + strconv.Itoa(i)
 	}
-	return "", errorf(ErrExists, "link %s and all of mini0 to mini99 exist and are not mini's", wish)
+	return nil, errorf(ErrExists, "link %s and all of mini0 to mini99 exist and are not mini's", mk.Bridge)
 }

@@ -50,6 +50,9 @@ func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 
 // linkSteps make the bridge and open it.
 func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
+	if mk.Found != nil {
+		return m.adoptSteps(n, mk)
+	}
 	steps := []plan.Step{m.stepBridge(n, mk)}
 	if n.hasAddress() {
 		steps = append(steps, m.stepGateway(n, mk))
