@@ -35,6 +35,8 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"no communication", host.NFT, []string{"-o", "icc=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"no masquerading", host.Legacy, []string{"-o", "masquerade=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"routed", host.NFT, []string{"-o", "gateway_mode=routed", "red"}, []string{"--net", "red", "-p", "80"}},
+		{"two networks", host.NFT, []string{"--subnet", "10.66.0.0/16", "red"}, []string{"--net", "bridge", "--net", "name=red,ip=10.66.0.9,gw-priority=1", "-p", "8080:80"}},
+		{"two networks, legacy", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red", "--net", "bridge", "-p", "8080:80"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,10 +115,23 @@ func sameIDs(t testing.TB, h *host.Host, script string) string {
 	t.Helper()
 	id := must(t, h.Run("inspect", "-f", "{{.Id}}", "web"))
 	script = regexp.MustCompile(`mini:[0-9a-f]{12}:web\b`).ReplaceAllString(script, "mini:"+id[:12]+":web")
-	if veth := vethName.FindString(must(t, h.Exec("ip", "-br", "link"))); veth != "" {
-		script = vethName.ReplaceAllString(script, veth)
+	// Both sides number their cables.
+	real := distinct(vethName.FindAllString(must(t, h.Exec("ip", "-br", "link")), -1))
+	slices.Sort(real)
+	for i, made := range distinct(vethName.FindAllString(script, -1)) {
+		script = strings.ReplaceAll(script, made, real[i])
 	}
 	return script
+}
+
+// distinct gives each word once, in the order in which they first come.
+func distinct(words []string) (out []string) {
+	for _, w := range words {
+		if !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // TestDryRunTouchesNothing: no container, no address, no file but the

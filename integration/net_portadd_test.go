@@ -189,26 +189,33 @@ func TestMonitorKilledWhilePublishing(t *testing.T) {
 		t.Skip("SKIPPED, NOT TESTED:", err)
 	}
 	c := newCalm(t)
-	for _, verb := range []string{"add", "rm"} {
-		for _, calls := range []string{"bind,listen", "renameat,renameat2,rename", "clone3,clone,vfork", "openat", "wait4,waitid", "write"} {
-			fired := 0
-			for n := 1; n <= 6; n++ {
-				if !c.killWhilePublishing(verb, calls, n) {
-					break
-				}
-				fired++
-			}
-			t.Logf("port %s: %s: killed at %d moments", verb, calls, fired)
-			if fired == 0 {
-				t.Errorf("port %s makes none of the calls %s: this shows nothing", verb, calls)
-			}
-		}
+	for _, command := range []string{"port add box 8081:81", "port rm box 7001:7001"} {
+		c.killAtEachCall(command, "bind,listen", "renameat,renameat2,rename", "clone3,clone,vfork", "openat", "wait4,waitid", "write")
 	}
 	c.works()
 }
 
-// killWhilePublishing tells whether the monitor came as far as its nth call.
-func (c calm) killWhilePublishing(verb, calls string, n int) bool {
+// killAtEachCall kills the monitor, or an iptables that it runs, at the first
+// few system calls of each kind that a command leads to.
+func (c calm) killAtEachCall(command string, kinds ...string) {
+	c.t.Helper()
+	for _, calls := range kinds {
+		fired := 0
+		for n := 1; n <= 6; n++ {
+			if !c.killWhile(command, calls, n) {
+				break
+			}
+			fired++
+		}
+		c.t.Logf("%s: %s: killed at %d moments", command, calls, fired)
+		if fired == 0 {
+			c.t.Errorf("%s makes none of the calls %s: this shows nothing", command, calls)
+		}
+	}
+}
+
+// killWhile tells whether the monitor came as far as its nth call.
+func (c calm) killWhile(command, calls string, n int) bool {
 	c.t.Helper()
 	c.MustRun("run", "-d", "--name", "box", "--net", "tiny", "-p", "8080:80", "-p", "5300:53/udp", "-p", "7000-7003:7000-7003", "busybox", "sleep", "1000")
 	monitor := monitorPid(c.t, c.Host, "box")
@@ -220,8 +227,7 @@ func (c calm) killWhilePublishing(verb, calls string, n int) bool {
 		}
 		return nil
 	})
-	port := map[string]string{"add": "8081:81", "rm": "7001:7001"}[verb]
-	r := c.Run("port", verb, "box", port)
+	r := c.Run(strings.Fields(command)...)
 	killed := r.Code != 0 || ended(monitor) == nil
 	// What is not dead goes on without strace.
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -230,6 +236,6 @@ func (c calm) killWhilePublishing(verb, calls string, n int) bool {
 			break
 		}
 	}
-	c.check(fmt.Sprintf("port %s: %s", verb, inject), "ps", "-a")
+	c.check(command+": "+inject, "ps", "-a")
 	return killed
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -156,11 +157,15 @@ func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
 	}
 }
 
+func (ep *Endpoint) whyRoute() string {
+	return strings.TrimSpace("The bridge's address is the way to the world. " + ep.routeWhy)
+}
+
 func (c *container) stepRoute() plan.Step {
 	ep := c.ep
 	return plan.Step{
 		Name: "route everything else through " + ep.Gateway.String(),
-		Why:  "The bridge's address is the way to the world.",
+		Why:  ep.whyRoute(),
 		Cmds: []string{c.inside("route", "add", "default", "via", ep.Gateway.String(), "dev", ep.Interface)},
 		Do: func(context.Context) error {
 			r := &netlink.Route{LinkIndex: c.link.Attrs().Index, Gw: ep.Gateway.AsSlice()}

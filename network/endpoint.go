@@ -29,6 +29,7 @@ type EndpointSpec struct {
 	Aliases       []string   // further names on this network
 	Hostname      string     // a name on this network as well
 	DefaultRoute  bool       // the network's gateway is the way out
+	RouteWhy      string     // it is this network's; for explanations
 }
 
 // MAC is a hardware address that reads as text in JSON.
@@ -86,7 +87,8 @@ type Endpoint struct {
 	// Prefix of the chains that Rules stand in.
 	Prefix string `json:"chain_prefix,omitempty"`
 
-	sockets []*port.Socket // of Ports, one each
+	sockets  []*port.Socket // of Ports, one each
+	routeWhy string
 }
 
 // Close frees the host ports. The record stays: see [Manager.Release].

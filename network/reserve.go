@@ -47,7 +47,7 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		Tag: short(spec.ContainerID) + ":" + spec.ContainerName, Interface: spec.Interface, HostLink: vethName(spec),
 		PrefixLen: n.Subnet.Bits(), Gateway: n.Gateway, MAC: MAC(spec.MAC),
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases, Hostname: spec.Hostname,
-		DefaultRoute: spec.DefaultRoute && !n.Internal, Isolated: n.NoICC, Created: time.Now().UTC(),
+		DefaultRoute: spec.DefaultRoute && !n.Internal, routeWhy: spec.RouteWhy, Isolated: n.NoICC, Created: time.Now().UTC(),
 	}
 	n.addHostIP(ep.Ports, spec.HostIP)
 	m.placePorts(n, ep)

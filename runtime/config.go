@@ -82,6 +82,8 @@ type NetworkAttachment struct {
 	IP      netip.Addr       `json:"ip,omitempty"` // zero: any free one
 	MAC     net.HardwareAddr `json:"mac,omitempty"`
 	Aliases []string         `json:"aliases,omitempty"`
+	// GwPriority decides which network gives the default route: see [gatewayOf].
+	GwPriority int `json:"gw_priority,omitempty"`
 }
 
 // The kinds of [Mount].

@@ -13,8 +13,8 @@ import (
 )
 
 // ConnectNetwork connects a container to one more network: at once if it runs,
-// else when it starts.
-func (c *Container) ConnectNetwork(ctx context.Context, n *network.Network, a NetworkAttachment) error {
+// else when it starts. Explanations are told to note, if it is not nil.
+func (c *Container) ConnectNetwork(_ context.Context, n *network.Network, a NetworkAttachment, note func(string)) error {
 	a.Network = n.Name
 	if err := c.checkConnect(n, a); err != nil {
 		return err
@@ -22,7 +22,15 @@ func (c *Container) ConnectNetwork(ctx context.Context, n *network.Network, a Ne
 	if c.State.Status != Running {
 		return c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) })
 	}
-	return c.askReply(opConnect, a)
+	_, err := c.askTelling(opConnect, connectRequest{a, note != nil}, note)
+	return err
+}
+
+// connectRequest asks a monitor to connect its container, or to disconnect it:
+// then only the network's name counts.
+type connectRequest struct {
+	NetworkAttachment
+	Explain bool `json:"explain,omitempty"`
 }
 
 func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error {
@@ -52,24 +60,21 @@ func (cfg *Config) leave(name string) {
 	cfg.Networks = slices.DeleteFunc(cfg.Networks, func(a NetworkAttachment) bool { return a.Network == name })
 }
 
-// DisconnectNetwork takes a container off a network.
-func (c *Container) DisconnectNetwork(ctx context.Context, n *network.Network) error {
+// DisconnectNetwork takes a container off a network. Explanations are told to
+// note, if it is not nil.
+func (c *Container) DisconnectNetwork(_ context.Context, n *network.Network, note func(string)) error {
 	if c.on(n.Name) < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to network %s", c.Config.ID, n.Name)
 	}
 	if c.State.Status != Running {
 		return c.change(func(cfg *Config) { cfg.leave(n.Name) })
 	}
-	return c.askReply(opDisconnect, NetworkAttachment{Network: n.Name})
-}
-
-func (c *Container) askReply(op string, body any) error {
-	_, err := c.askTelling(op, body, nil)
+	_, err := c.askTelling(opDisconnect, connectRequest{NetworkAttachment{Network: n.Name}, note != nil}, note)
 	return err
 }
 
 // connectNetwork is ConnectNetwork in the monitor of a running container.
-func (m *monitor) connectNetwork(a NetworkAttachment) error {
+func (m *monitor) connectNetwork(a NetworkAttachment, observe plan.Observer) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended {
@@ -86,34 +91,44 @@ func (m *monitor) connectNetwork(a NetworkAttachment) error {
 	if err := m.c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) }); err != nil {
 		return err
 	}
-	ep, err := m.plugIn(n, a)
+	ep, err := m.plugIn(n, a, observe)
 	if err != nil {
 		return errors.Join(err, m.c.change(func(cfg *Config) { cfg.leave(n.Name) }))
 	}
 	return m.updateEtc(nil, []netip.Addr{ep.IP})
 }
 
-func (m *monitor) plugIn(n *network.Network, a NetworkAttachment) (*network.Endpoint, error) {
+func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.Observer) (*network.Endpoint, error) {
 	ns, err := m.netns()
 	if err != nil {
 		return nil, err
 	}
 	defer ns.Close()
+	gw, err := m.r.gatewayOf(m.c.Config.Networks)
+	if err != nil {
+		return nil, err
+	}
 	spec := attachmentSpec(&m.c.Config, a, m.freeInterface())
-	spec.DefaultRoute = len(m.endpoints) == 0
+	takesOver := gw.name == n.Name
+	if takesOver && m.gateway() == nil {
+		gw.give(&spec, &m.c.Config, m.wishes)
+	}
 	ep, err := m.r.Networks.Reserve(n, spec)
 	if err != nil {
 		return nil, err
 	}
-	ctx, before := context.Background(), m.endpoints
-	err = m.join(ctx, ep, ns)
+	ctx, before, from := context.Background(), m.endpoints, m.gateway()
+	err = m.join(ctx, ep, ns, observe)
 	if err == nil {
 		m.endpoints = append(m.endpoints, ep)
 		err = m.serveNames(ctx)
 	}
+	if err == nil && takesOver && from != nil {
+		err = m.r.Networks.Handover(ctx, network.HandoverSpec{From: from, To: ep, Namespace: ns, Why: gw.why}, observe)
+	}
 	if err != nil {
 		m.endpoints = before
-		return nil, errors.Join(err, m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
+		return nil, errors.Join(err, m.serveNames(ctx), m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
 	}
 	return ep, nil
 }
@@ -129,7 +144,7 @@ func (m *monitor) freeInterface() int {
 }
 
 // disconnectNetwork is DisconnectNetwork in the monitor.
-func (m *monitor) disconnectNetwork(name string) error {
+func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName == name })
@@ -138,7 +153,10 @@ func (m *monitor) disconnectNetwork(name string) error {
 	}
 	ep := m.endpoints[i]
 	ctx := context.Background()
-	if err := m.r.Networks.DisconnectPlan(ep).RunAll(ctx, nil); err != nil {
+	if err := m.succeed(ctx, ep, observe); err != nil {
+		return err
+	}
+	if err := m.r.Networks.DisconnectPlan(ep).RunAll(ctx, observe); err != nil {
 		return err
 	}
 	if err := m.r.Networks.Release(ep); err != nil {
@@ -176,16 +194,4 @@ func (r *Runtime) Preview(_ context.Context, cfg Config) (string, error) {
 		return "", err
 	}
 	return b.String(), nil
-}
-
-func (r *Runtime) requests(cfg *Config) ([]network.Request, error) {
-	var out []network.Request
-	for i, a := range cfg.Networks {
-		n, err := r.Networks.Find(a.Network)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, network.Request{Network: n, Spec: endpointSpec(cfg, i)})
-	}
-	return out, nil
 }

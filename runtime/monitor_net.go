@@ -29,16 +29,6 @@ func (m *monitor) reserve() error {
 	return nil
 }
 
-// endpointSpec describes the container's place on its network number i. The
-// first one has the default route and the published ports.
-func endpointSpec(cfg *Config, i int) network.EndpointSpec {
-	spec := attachmentSpec(cfg, cfg.Networks[i], i)
-	if i == 0 {
-		spec.DefaultRoute, spec.Ports, spec.HostIP = true, cfg.Published(), cfg.PublishIP
-	}
-	return spec
-}
-
 func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
 	return network.EndpointSpec{
 		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(number),
@@ -61,7 +51,7 @@ func (m *monitor) connect() error {
 		return m.r.Networks.LoopbackPlan(m.c.Config.Name, ns).Run(ctx, m.observe)
 	}
 	for _, ep := range m.endpoints {
-		if err := m.join(ctx, ep, ns); err != nil {
+		if err := m.join(ctx, ep, ns, m.observe); err != nil {
 			return err
 		}
 	}
@@ -82,17 +72,17 @@ func (m *monitor) netns() (*os.File, error) {
 	return ns, nil
 }
 
-func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File) error {
+func (m *monitor) join(ctx context.Context, ep *network.Endpoint, ns *os.File, observe plan.Observer) error {
 	n, err := m.r.Networks.Find(ep.NetworkName)
 	if err != nil {
 		return err
 	}
-	if err := m.r.Networks.Up(ctx, n, m.observe); err != nil {
+	if err := m.r.Networks.Up(ctx, n, observe); err != nil {
 		return err
 	}
 	var attach plan.Plan
 	if attach, err = m.r.Networks.AttachPlan(ep, ns); err != nil {
 		return err
 	}
-	return attach.Run(ctx, m.observe)
+	return attach.Run(ctx, observe)
 }

@@ -22,8 +22,8 @@ const (
 	opStop       = "stop"       // stopRequest
 	opWait       = "wait"       // nothing
 	opRemove     = "remove"     // RemoveOptions: kill, tear down, delete
-	opConnect    = "connect"    // NetworkAttachment
-	opDisconnect = "disconnect" // NetworkAttachment, of which the name counts
+	opConnect    = "connect"    // connectRequest
+	opDisconnect = "disconnect" // connectRequest
 	opPortAdd    = "port-add"   // PortRequest; the reply has the ports as they are published
 	opPortRemove = "port-rm"    // PortRequest
 )
@@ -98,12 +98,16 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 	case opRemove:
 		return decodeAnd(req, func(o RemoveOptions) error { return m.remove(conn, o) })
 	case opConnect:
-		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.connectNetwork(a)) })
+		return decodeAnd(req, func(a connectRequest) error {
+			return replyTo(conn, m.connectNetwork(a.NetworkAttachment, m.observer(conn, a.Explain)))
+		})
 	case opDisconnect:
-		return decodeAnd(req, func(a NetworkAttachment) error { return replyTo(conn, m.disconnectNetwork(a.Network)) })
+		return decodeAnd(req, func(a connectRequest) error {
+			return replyTo(conn, m.disconnectNetwork(a.Network, m.observer(conn, a.Explain)))
+		})
 	case opPortAdd:
 		return decodeAnd(req, func(p PortRequest) error {
-			added, err := m.addPorts(p, observer(conn, p.Explain))
+			added, err := m.addPorts(p, m.observer(conn, p.Explain))
 			if err != nil {
 				return err
 			}
@@ -111,7 +115,7 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 		})
 	case opPortRemove:
 		return decodeAnd(req, func(p PortRequest) error {
-			return replyTo(conn, m.removePorts(p, observer(conn, p.Explain)))
+			return replyTo(conn, m.removePorts(p, m.observer(conn, p.Explain)))
 		})
 	}
 	return fmt.Errorf("unknown operation %q", req.Op)

@@ -74,10 +74,11 @@ func (m *monitor) publisher() (*network.Endpoint, error) {
 	return nil, errorf(ErrConflict, "container %s is on no network that ports could be published on: connect it with 'mini network connect'", cfg.Name)
 }
 
-// observer explains to the client of a request, if it wants to know.
-func observer(conn *wire.Conn, explain bool) plan.Observer {
+// observer explains to the client of a request if it wants to know, else to
+// whoever wanted to know everything when the container started.
+func (m *monitor) observer(conn *wire.Conn, explain bool) plan.Observer {
 	if !explain {
-		return nil
+		return m.observe
 	}
 	return plan.Explainer(conn.Writer(wire.TypeExplain))
 }

@@ -186,21 +186,40 @@ func (r *Runtime) resolveNetwork(cfg *Config) error {
 		cfg.Hostname = target.Config.Hostname
 		return nil
 	}
-	n, err := r.Networks.Find(mode)
-	if err != nil {
-		return err
-	}
-	cfg.NetworkMode = n.Name
-	if n.Driver != network.DriverBridge {
-		cfg.Networks, cfg.Ports = nil, nil
-		return nil
-	}
 	if len(cfg.Networks) == 0 {
 		cfg.Networks = []NetworkAttachment{{}}
 	}
-	cfg.Networks[0].Network = n.Name
-	if ip := cfg.Networks[0].IP; ip.IsValid() && !n.Subnet.Contains(ip) {
-		return errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", ip, n.Subnet, n.Name)
+	cfg.Networks[0].Network = mode
+	for i := range cfg.Networks {
+		n, err := r.resolveAttachment(cfg, i)
+		if err != nil {
+			return err
+		}
+		if n.Driver != network.DriverBridge {
+			cfg.NetworkMode, cfg.Networks, cfg.Ports = n.Name, nil, nil
+			return nil
+		}
 	}
+	cfg.NetworkMode = cfg.Networks[0].Network
 	return nil
+}
+
+// resolveAttachment checks the container's network number i, and names it in
+// one way.
+func (r *Runtime) resolveAttachment(cfg *Config, i int) (*network.Network, error) {
+	a := &cfg.Networks[i]
+	n, err := r.Networks.Find(a.Network)
+	if err != nil {
+		return nil, err
+	}
+	a.Network = n.Name
+	switch {
+	case n.Driver != network.DriverBridge && len(cfg.Networks) > 1:
+		return nil, errorf(ErrInvalid, "conflicting options: network %s cannot be combined with other networks", n.Name)
+	case slices.ContainsFunc(cfg.Networks[:i], func(b NetworkAttachment) bool { return b.Network == n.Name }):
+		return nil, errorf(ErrInvalid, "network %q is specified multiple times", n.Name)
+	case n.Driver == network.DriverBridge && a.IP.IsValid() && !n.Subnet.Contains(a.IP):
+		return nil, errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", a.IP, n.Subnet, n.Name)
+	}
+	return n, nil
 }

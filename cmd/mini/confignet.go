@@ -15,28 +15,33 @@ import (
 // setNetwork reads the flags about networking and refuses those that
 // contradict each other, as Docker does.
 func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
-	if cfg.NetworkMode, err = networkMode(v.StringSlice("network")); err != nil {
+	if cfg.Networks, err = parseNetworks(v.StringSlice("network")); err != nil {
 		return nil, err
 	}
+	cfg.NetworkMode = cfg.Networks[0].Network
 	if err := setPorts(cfg, v); err != nil {
 		return nil, err
 	}
 	if cfg.DNS, err = parseDNS(v); err != nil {
 		return nil, err
 	}
-	a, err := parseAttachment(v.String("ip"), v.String("mac-address"), v.StringSlice("network-alias"))
+	global, err := parseAttachment(v.String("ip"), v.String("mac-address"), v.StringSlice("network-alias"))
+	if err == nil {
+		err = addGlobal(&cfg.Networks[0], global)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMode(cfg, a); err != nil {
-		return nil, err
+	for _, a := range cfg.Networks {
+		if err := checkMode(cfg, a); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.NetworkMode == network.Host && (len(cfg.Ports) > 0 || cfg.PublishAll) {
 		warnings = append(warnings, "Published ports are discarded when using host network mode")
 	}
-	if a.IP.IsValid() || a.MAC != nil || a.Aliases != nil {
-		// The runtime fills in the name: the mode may be an id.
-		cfg.Networks = []runtime.NetworkAttachment{a}
+	if a := cfg.Networks[0]; len(cfg.Networks) == 1 && !a.IP.IsValid() && a.MAC == nil && a.Aliases == nil && a.GwPriority == 0 {
+		cfg.Networks = nil // the mode says it all
 	}
 	return warnings, nil
 }
@@ -71,20 +76,6 @@ func publishIP(s string) (netip.Addr, error) {
 		return ip, fmt.Errorf("invalid --publish-ip: %w", err)
 	}
 	return ip, nil
-}
-
-func networkMode(list []string) (string, error) {
-	switch {
-	case len(list) == 0:
-		return network.Bridge, nil
-	case len(list) > 1:
-		return "", errors.New("only one --network: connect others with 'mini network connect'")
-	case list[0] == "container:":
-		return "", errors.New("invalid container format container:<name|id>")
-	case list[0] == "" || list[0] == "default":
-		return network.Bridge, nil
-	}
-	return list[0], nil
 }
 
 func parseDNS(v values) (dns runtime.DNS, err error) {
@@ -134,9 +125,9 @@ func parseAttachment(ip, mac string, aliases []string) (a runtime.NetworkAttachm
 
 // checkMode refuses what makes no sense in a network mode.
 func checkMode(cfg *runtime.Config, a runtime.NetworkAttachment) error {
-	mode := cfg.NetworkMode
+	mode := a.Network
 	shared := strings.HasPrefix(mode, "container:")
-	own := mode != network.Host && mode != network.None && !shared
+	own := hasOwnAddress(mode)
 	switch {
 	case shared && cfg.Hostname != "":
 		return errors.New("conflicting options: hostname and the network mode")

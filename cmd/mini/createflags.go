@@ -22,7 +22,7 @@ func createFlags() flagSet {
 		stringFlag("memory", "m", "Memory limit, with b, k, m or g behind the number").called("bytes"),
 		listFlag("mount", "", "Attach a filesystem mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])").called("mount"),
 		stringFlag("name", "", "Assign a name to the container"),
-		listFlag("network", "", "Connect a container to a network: bridge, host, none, container:NAME or a network's name").called("network").or("net"),
+		listFlag("network", "", "Connect a container to a network: bridge, host, none, container:NAME, a network's name, or name=…[,ip=…][,alias=…][,mac-address=…][,gw-priority=…]; several may be given").called("network").or("net"),
 		listFlag("network-alias", "", "Add a further name for the container on its network, for lookups").or("net-alias"),
 		stringFlag("pids-limit", "", "Limit the number of processes (-1 for no limit)").called("int"),
 		listFlag("publish", "p", "Publish a container's port(s) to the host, as [ip:][host[-end]:]container[-end][/proto] or published=…,target=…[,protocol=…][,host_ip=…]"),

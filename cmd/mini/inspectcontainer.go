@@ -206,7 +206,7 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 		s.Networks[name] = &endpointJSON{}
 	}
 	for _, a := range ctr.Config.Networks {
-		s.Networks[a.Network].Aliases = a.Aliases
+		s.Networks[a.Network].Aliases, s.Networks[a.Network].GwPriority = a.Aliases, a.GwPriority
 	}
 	for _, ep := range eps {
 		if !ep.IP.IsValid() {
@@ -215,7 +215,10 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 		j := &endpointJSON{
 			Aliases: ep.Aliases, DNSNames: ep.DNSNames(), NetworkID: ep.NetworkID, EndpointID: ep.ID, Gateway: addrText(ep.Gateway),
 			IPAddress: ep.IP.String(), IPPrefixLen: ep.PrefixLen, MacAddress: ep.MAC.String(),
-			Interface: ep.Interface, HostLink: ep.HostLink,
+			Interface: ep.Interface, HostLink: ep.HostLink, DefaultRoute: ep.DefaultRoute,
+		}
+		if configured := s.Networks[ep.NetworkName]; configured != nil {
+			j.GwPriority = configured.GwPriority
 		}
 		s.Networks[ep.NetworkName] = j
 		for key, list := range bindings(slices.Concat(ep.Ports, ep.Open)) {

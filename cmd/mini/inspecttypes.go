@@ -122,7 +122,10 @@ type endpointJSON struct {
 	IPAddress   string
 	IPPrefixLen int
 	MacAddress  string
-	// Interface and HostLink are mini's own: the two ends of the veth pair.
-	Interface string
-	HostLink  string
+	GwPriority  int
+	// Interface and HostLink are mini's own: the two ends of the veth pair. So is
+	// DefaultRoute: this network has it, and the published ports.
+	Interface    string
+	HostLink     string
+	DefaultRoute bool
 }

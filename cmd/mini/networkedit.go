@@ -9,10 +9,14 @@ func networkConnectCommand() *command {
 	return &command{
 		name: "connect", args: "NETWORK CONTAINER", min: 2, max: 2, run: runNetworkConnect,
 		short: "Connect a container to a network", complete: "networks",
-		example: "mini network connect --alias db backend web",
+		long: "A running container's default route and published ports move to the network with the highest gw-priority;\n" +
+			"of equal ones the first that it was connected to has them. An internal network never does.",
+		example: "mini network connect --alias db backend web\nmini network connect --gw-priority 1 --explain backend web",
 		flags: func() flagSet {
 			return flagSet{
 				listFlag("alias", "", "Add a further name for the container on the network, for lookups"),
+				explainFlag(),
+				intFlag("gw-priority", "", "Highest gw-priority provides the default gateway. Accepts positive and negative values."),
 				stringFlag("ip", "", "IPv4 address (e.g., 172.30.100.104)"),
 				stringFlag("mac-address", "", "MAC address (e.g., 92:d0:c6:0a:29:33)"),
 			}
@@ -26,7 +30,7 @@ func networkDisconnectCommand() *command {
 		short: "Disconnect a container from a network", complete: "networks",
 		example: "mini network disconnect backend web",
 		flags: func() flagSet {
-			return flagSet{boolFlag("force", "f", "Force the container to disconnect from a network")}
+			return flagSet{explainFlag(), boolFlag("force", "f", "Force the container to disconnect from a network")}
 		},
 	}
 }
@@ -36,11 +40,12 @@ func runNetworkConnect(c *call) error {
 	if err != nil {
 		return err
 	}
+	a.GwPriority = c.flags.Int("gw-priority")
 	n, ctr, err := c.networkAndContainer()
 	if err != nil {
 		return err
 	}
-	return ctr.ConnectNetwork(c.ctx, n, a)
+	return ctr.ConnectNetwork(c.ctx, n, a, c.explanations())
 }
 
 func runNetworkDisconnect(c *call) error {
@@ -48,7 +53,15 @@ func runNetworkDisconnect(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.DisconnectNetwork(c.ctx, n)
+	return ctr.DisconnectNetwork(c.ctx, n, c.explanations())
+}
+
+// explanations gives where a monitor's explanations go, nil without --explain.
+func (c *call) explanations() func(string) {
+	if !c.bool("explain") {
+		return nil
+	}
+	return (&noteWriter{w: c.err}).note
 }
 
 func (c *call) networkAndContainer() (*network.Network, *runtime.Container, error) {
