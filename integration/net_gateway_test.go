@@ -138,7 +138,7 @@ func TestSeveralNetworksRefused(t *testing.T) {
 	// What was taken on the first network is given back.
 	fails(t, h.Run("run", "--rm", "--net", "red", "--net", "name=blue,ip=10.2.0.1", "-p", "8080:80", "busybox", "true"), 125, "the gateway")
 	wantClosed(t, h, "0.0.0.0:8080")
-	wantOut(t, h.Run("run", "--rm", "--net", "red", "busybox", "hostname", "-i"), "10.1.0.2")
+	wantOut(t, h.Run("run", "--rm", "--net", "name=red,ip=10.1.0.2", "busybox", "hostname", "-i"), "10.1.0.2")
 }
 
 // TestMonitorKilledWhileTheGatewayMoves: nothing is left of either network.

@@ -63,6 +63,7 @@ func (c *change) intent() *Endpoint {
 	both := c.next
 	both.Rules = append(slices.Clone(c.ep.Rules), missingIn(c.ep.Rules, c.next.Rules)...)
 	both.Ports = append(slices.Clone(c.ep.Ports), missingPorts(c.ep.Ports, c.next.Ports)...)
+	both.Open = append(slices.Clone(c.ep.Open), missingPorts(c.ep.Open, c.next.Open)...)
 	return &both
 }
 

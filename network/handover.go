@@ -2,11 +2,16 @@ package network
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/minirt/mini/network/netns"
+	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/plan"
 )
 
@@ -14,33 +19,79 @@ import (
 // route and the published ports over from which.
 type HandoverSpec struct {
 	From, To  *Endpoint
-	Namespace *os.File // the container's, an open /proc/PID/ns/net
-	Why       string   // for explanations; may be empty
+	Namespace *os.File       // the container's, an open /proc/PID/ns/net
+	Ports     []port.Mapping // as they were asked for
+	HostIP    netip.Addr     // of Ports that name none
+	Why       string         // for explanations; may be empty
 }
 
 // Handover moves the default route and the published ports from one network of
 // a running container to another. The host ports stay held meanwhile. What was
 // connected over TCP goes on as long as the container stays on the first network.
 func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Observer) error {
-	p, changes := m.handover(s)
-	return m.apply(ctx, p, changes, observe)
+	p, changes, err := m.handover(s)
+	if err != nil {
+		return err
+	}
+	to, held := changes[0], s.From.sockets
+	if err := m.apply(ctx, p, changes, observe); err != nil {
+		if len(s.From.Ports) == 0 {
+			err = errors.Join(err, to.next.Close()) // what was bound for it
+		}
+		return err
+	}
+	if len(s.To.Ports) == 0 {
+		return (&Endpoint{sockets: held}).Close() // it is routed, and needs none
+	}
+	return nil
 }
 
-func (m *Manager) handover(s HandoverSpec) (plan.Plan, []*change) {
+// handover plans it: the first change is that of the new gateway.
+func (m *Manager) handover(s HandoverSpec) (p plan.Plan, changes []*change, err error) {
 	from, to := changeOf(s.From), changeOf(s.To)
 	to.next.DefaultRoute, to.next.routeWhy = true, s.Why
-	to.next.Ports, to.next.sockets = s.From.Ports, s.From.sockets
-	if len(to.next.Ports) > 0 {
-		to.next.publish(s.From.Prefix)
+	if err := m.passPorts(s, &to.next); err != nil {
+		return p, nil, err
 	}
-	from.next.DefaultRoute, from.next.Ports, from.next.sockets, from.next.Rules = false, nil, nil, nil
-	p := plan.Plan{Title: "let network " + s.To.NetworkName + " take over from " + s.From.NetworkName}
+	from.next.DefaultRoute, from.next.Ports, from.next.Open, from.next.sockets, from.next.Rules = false, nil, nil, nil, nil
+	p.Title = "let network " + s.To.NetworkName + " take over from " + s.From.NetworkName
 	p.Add(stepReroute(s.From, &to.next, s.Namespace))
 	p.Add(m.stepRules("send published ports to "+s.To.IP.String(),
 		"They belong to the network with the default route: the answers leave that way.",
 		s.From.Rules, to.next.Rules)...)
-	p.Add(stepFlushSome(s.From.Ports)...)
-	return p, []*change{to, from}
+	p.Add(stepFlushSome(append(slices.Clone(s.From.Ports), missingPorts(s.From.Ports, to.next.Ports)...))...)
+	return p, []*change{to, from}, nil
+}
+
+// passPorts gives the ports to the new gateway. Between two networks with address
+// translation their sockets go along. One that is routed has no use for them.
+func (m *Manager) passPorts(s HandoverSpec, next *Endpoint) error {
+	n, err := m.definition(s.To)
+	if err != nil || n == nil {
+		return errors.Join(err, notConnected(networkOf(s.To), s.To.ContainerID))
+	}
+	mk, err := m.readMark(n)
+	if err != nil || mk == nil {
+		return errors.Join(err, fmt.Errorf("network %s is not up", n.Name))
+	}
+	switch {
+	case n.translates() && len(s.From.Ports) > 0:
+		next.Ports, next.sockets = s.From.Ports, s.From.sockets
+	case n.translates() && len(s.Ports) > 0:
+		added, err := m.hold(s.To, EndpointSpec{Ports: s.Ports, HostIP: s.HostIP})
+		if err != nil {
+			return err
+		}
+		next.Ports, next.sockets = added.Ports, added.sockets
+	default:
+		next.Ports = slices.Clone(s.Ports)
+		n.addHostIP(next.Ports, s.HostIP)
+		m.placePorts(n, next)
+	}
+	if next.publishes() {
+		next.publish(mk.Prefix)
+	}
+	return nil
 }
 
 // stepReroute replaces the default route inside the container.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/plan"
 )
 
@@ -93,7 +95,8 @@ func TestHandoverThatFails(t *testing.T) {
 				p.Steps = p.Steps[:i+1]
 				return p.RunAll(ctx, nil)
 			}
-			p, changes := w.m.handover(HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns})
+			p, changes, err := w.m.handover(HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns})
+			w.must(err)
 			if len(p.Steps) != 3 {
 				t.Fatalf("%d steps, want 3", len(p.Steps))
 			}
@@ -118,4 +121,28 @@ func TestHandoverThatFails(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHandoverToARoutedNetwork and back: there the container's own ports are
+// open, and the host's are free.
+func TestHandoverToARoutedNetwork(t *testing.T) {
+	w := makeWorld(t, "iptables-nft", "0")
+	ctx := context.Background()
+	a := w.start(w.find(Bridge), "a", "8080:80")
+	w.serveIn(a)
+	n := w.create(CreateOptions{Name: "routed", GatewayMode: firewall.ModeRouted})
+	second := &box{ns: a.ns, ep: w.join(a, n, "eth1")}
+	w.routeBack()
+	wishes := w.ports("8080:80")
+	w.blocked("before", w.outside, w.addr(second)+":80")
+	w.must(w.m.Handover(ctx, HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns, Ports: wishes}, nil))
+	w.answers("routed", w.outside, w.addr(second)+":80", outsideAddr)
+	b := w.start(w.find(Bridge), "b", "8080:80") // so the port is free
+	err := w.m.Handover(ctx, HandoverSpec{From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil)
+	wantErr(t, "a port that was taken meanwhile", err, port.ErrInUse, "(held by container b)")
+	w.stop(b)
+	w.must(w.m.Handover(ctx, HandoverSpec{From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil))
+	w.answers("published again", w.outside, hostAddr+":8080", outsideAddr)
+	w.blocked("no longer routed", w.outside, w.addr(second)+":80")
+	w.recorded("back", a)
 }

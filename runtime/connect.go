@@ -124,7 +124,7 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.O
 		err = m.serveNames(ctx)
 	}
 	if err == nil && takesOver && from != nil {
-		err = m.r.Networks.Handover(ctx, network.HandoverSpec{From: from, To: ep, Namespace: ns, Why: gw.why}, observe)
+		err = m.handOver(ctx, network.HandoverSpec{From: from, To: ep, Namespace: ns, Why: gw.why}, observe)
 	}
 	if err != nil {
 		m.endpoints = before

@@ -98,7 +98,12 @@ func (m *monitor) succeed(ctx context.Context, leaving *network.Endpoint, observ
 			return err
 		}
 		defer ns.Close()
-		return m.r.Networks.Handover(ctx, network.HandoverSpec{From: leaving, To: ep, Namespace: ns, Why: gw.why}, observe)
+		return m.handOver(ctx, network.HandoverSpec{From: leaving, To: ep, Namespace: ns, Why: gw.why}, observe)
 	}
 	return nil // none is left: the ports are given back with the endpoint
+}
+
+func (m *monitor) handOver(ctx context.Context, s network.HandoverSpec, observe plan.Observer) error {
+	s.Ports, s.HostIP = m.wishes, m.c.Config.PublishIP
+	return m.r.Networks.Handover(ctx, s, observe)
 }

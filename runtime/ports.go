@@ -116,6 +116,9 @@ func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
 	if err != nil {
 		return err
 	}
+	if len(ep.Open) > 0 {
+		return errorf(ErrInvalid, "network %s is routed: ports of a running container cannot be closed on it", ep.NetworkName)
+	}
 	var at []int
 	for _, want := range req.Ports {
 		found := ep.Find(want)
