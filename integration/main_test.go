@@ -75,6 +75,7 @@ func designed() []host.Option {
 		host.Allow(host.SecRoot, `/root/(images|layers|blobs|rootfs)/`, "images stay until mini rmi"),
 		host.Allow(host.SecState, `\.(lock|db|bitmap)$`, "locks and tables are made once and stay, empty"),
 		host.Allow(host.SecState, `/state/swept$`, "says that this boot's first look for dead containers was taken"),
+		host.Allow(host.SecState, `/state/republished$`, "says when rules of ports were last put back, empty"),
 		host.Allow(host.SecState, `/state/firewall\.json$`, "the chain prefix, once chosen, stays"),
 		host.Allow(host.SecState, `/state/networks/[0-9a-f]{64}/(addresses|lock)$`, "the default network's next address is remembered"),
 		host.Allow(host.SecState, `/$`, "directories of the state stay, empty"),

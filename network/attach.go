@@ -181,7 +181,7 @@ func (m *Manager) stepPublish(ep *Endpoint) plan.Step {
 	step := plan.Step{
 		Name: "publish " + ep.portsText(),
 		Why:  whyPublish,
-		Do:   func(ctx context.Context) error { return m.fw.AddAll(ctx, ep.Rules) },
+		Do:   func(ctx context.Context) error { return m.publish(ctx, ep) },
 		Undo: func(ctx context.Context) error { return m.fw.RemoveAll(ctx, ep.Rules) },
 	}
 	if len(ep.Ports) == 0 {

@@ -168,8 +168,10 @@ type mark struct {
 	Index  int    `json:"index,omitempty"` // of the link
 	MTU    int    `json:"mtu"`             // in bytes
 	Prefix string `json:"chain_prefix"`
-	Boot   string `json:"boot"` // as in chainState
-	Ready  bool   `json:"ready"`
+	// Backend of iptables that has the rules; "" when it is unknown.
+	Backend firewall.Backend `json:"backend,omitempty"`
+	Boot    string           `json:"boot"` // as in chainState
+	Ready   bool             `json:"ready"`
 	// Found is set when the bridge is somebody else's.
 	Found *found          `json:"found,omitempty"`
 	Rules []firewall.Rule `json:"rules"`

@@ -25,6 +25,7 @@
 // and below Options.State, which must not:
 //
 //	networks.lock                           held while a network goes up or down
+//	republished                             changed when rules of ports were last put back
 //	firewall.json                           which chain prefix, and is it in place
 //	networks/<id>/lock                      held while endpoints come, or the network goes
 //	networks/<id>/up.json                   the bridge and the rules that stand for the network

@@ -140,7 +140,13 @@ type doctor struct {
 	// unowned are marks, by network id, whose network has no definition.
 	unowned map[string]*mark
 
-	found []Finding
+	// strict wants mini's jumps above all rules of others, also harmless ones.
+	strict bool
+	found  []Finding
+
+	// What [doctor.restore] would do, as one transaction.
+	drop, put []firewall.Rule
+	owners    []*Endpoint // of rules in put
 }
 
 // ward is one network with its containers.

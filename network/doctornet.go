@@ -1,13 +1,10 @@
 package network
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -29,8 +26,7 @@ func (d *doctor) checkHost() {
 
 // wantSysctl wants a setting to be 1.
 func (d *doctor) wantSysctl(subject, key, why string, step plan.Step) {
-	data, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
-	if err != nil || string(bytes.TrimSpace(data)) == "1" {
+	if isOn(key) {
 		return // a link that is gone has no settings, and is found by its absence
 	}
 	d.add(NewFinding(subject, key+" is off", why, step))

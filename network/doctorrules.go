@@ -177,6 +177,9 @@ func (d *doctor) restore(c firewall.Chain, there, all []firewall.Rule) []plan.St
 	for _, r := range all {
 		step.Cmds = append(step.Cmds, r.AddCommand())
 	}
+	if !slices.ContainsFunc(d.put, func(r firewall.Rule) bool { return r.Table == c.Table && r.Chain == c.Name }) {
+		d.drop, d.put = append(d.drop, there...), append(d.put, all...)
+	}
 	return append(d.missingChains(c.Table), step)
 }
 
@@ -213,8 +216,14 @@ func (d *doctor) checkHead() {
 			continue
 		}
 		above := slices.DeleteFunc(slices.Clone(d.rules.Rules(c)[:lowest]), func(r firewall.Listed) bool {
-			return r.Target() == firewall.UserChain
+			return r.Target() == firewall.UserChain && !d.strict
 		})
+		if d.strict {
+			if slices.ContainsFunc(above, func(r firewall.Listed) bool { return !r.IsMini() }) {
+				d.add(NewFinding(chainName(c), "somebody's rules stand above mini's", "they decide first", d.restore(c, jumps, jumps)...))
+			}
+			continue
+		}
 		decision := d.rules.Decide(above, d.scope())
 		if decision == nil {
 			continue

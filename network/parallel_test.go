@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"strings"
@@ -55,7 +56,7 @@ func TestParallelLives(t *testing.T) {
 }
 
 // live is one container's life. It says when it is ready, and goes on to end.
-func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan struct{}) error {
+func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan struct{}) (err error) {
 	begun := false
 	defer func() {
 		if !begun {
@@ -81,6 +82,11 @@ func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan stru
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Drop(ctx, ep, nil))
+		}
+	}()
 	if err := m.Up(ctx, n, nil); err != nil {
 		return err
 	}

@@ -100,6 +100,9 @@ func (m *Manager) stepRepublish(ep *Endpoint) plan.Step {
 		if err != nil || len(add) == 0 {
 			return err
 		}
+		if err := m.noteRepublish(); err != nil {
+			return err
+		}
 		var errs []error
 		for _, r := range ep.Rules {
 			_, err := m.fw.Ensure(ctx, r)

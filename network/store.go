@@ -98,6 +98,12 @@ func (m *Manager) lockNetworks() (unlock func(), err error) {
 	return func() { end(); drop() }, nil
 }
 
+// lockPublishing is shared by those who publish ports, and keeps out who puts
+// rules back meanwhile: a rule would be there twice, and one of them for ever.
+func (m *Manager) lockPublishing() (unlock func(), err error) {
+	return lock(m.statePath("networks.lock"), unix.LOCK_SH)
+}
+
 func openLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,6 +27,12 @@ func setSysctl(key, value string) (old string, err error) {
 	return old, nil
 }
 
+// isOn tells whether a sysctl is 1. One that cannot be read is as good as on.
+func isOn(key string) bool {
+	data, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+	return err != nil || string(bytes.TrimSpace(data)) == "1"
+}
+
 func writeSysctl(key, value string) error {
 	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {

@@ -16,13 +16,17 @@ import (
 )
 
 // Up makes sure that a network's bridge and rules are there. When they are, it
-// costs reading one file and asking for one link.
+// costs reading one file and asking for one link and for the jumps to the rules.
 func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) error {
 	if n.Driver != DriverBridge {
 		return nil
 	}
-	if up, err := m.isUp(n); up || err != nil {
+	mk, err := m.isUp(n)
+	if err != nil {
 		return err
+	}
+	if mk != nil {
+		return m.recheck(ctx, mk, observe)
 	}
 	if err := m.moveAside(n); err != nil {
 		return err
@@ -32,7 +36,7 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 		return err
 	}
 	defer unlock()
-	if up, err := m.isUp(n); up || err != nil {
+	if mk, err := m.isUp(n); mk != nil || err != nil {
 		return err // somebody else was faster
 	}
 	if n, err = m.current(n); err != nil {
@@ -41,28 +45,31 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 	return m.bringUp(ctx, n, observe)
 }
 
-// isUp checks the mark and the link, and trusts them for the rules: putting
-// back rules that somebody flushed is [Manager.Reload]'s job.
-func (m *Manager) isUp(n *Network) (bool, error) {
+// isUp gives the mark of a network whose bridge is there, else nil.
+func (m *Manager) isUp(n *Network) (*mark, error) {
 	mk, err := m.readMark(n)
 	if mk == nil || !mk.Ready {
-		return false, err
+		return nil, err
 	}
 	h, err := m.host()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	link, err := h.LinkByIndex(mk.Index)
 	if err != nil {
 		if isNoLink(err) {
-			return false, nil
+			return nil, nil
 		}
-		return false, linkErr("looking for bridge", mk.Bridge, err)
+		return nil, linkErr("looking for bridge", mk.Bridge, err)
 	}
+	ours := link.Attrs().Alias == n.alias()
 	if mk.Found != nil {
-		return link.Attrs().Name == mk.Bridge && link.Type() == "bridge", nil
+		ours = link.Attrs().Name == mk.Bridge && link.Type() == "bridge"
 	}
-	return link.Attrs().Alias == n.alias(), nil
+	if !ours {
+		return nil, nil
+	}
+	return mk, nil
 }
 
 // bringUp runs the plan between two records: what is about to be, and what is.
@@ -192,6 +199,8 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 		return nil, err
 	}
 	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
+	// Without the program nothing comes up, and whoever runs it says so.
+	mk.Backend, _ = m.fw.Backend()
 	if mk.Boot, err = m.bootID(); err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (l *Listing) Redirects(c Chain, before int, proto, port string) *Listed {
 
 func (l *Listing) redirects(rules []Listed, proto, port string, depth int) *Listed {
 	for _, r := range rules {
-		if depth > maxDepth || strings.HasPrefix(r.after("--comment"), "mini:") {
+		if depth > maxDepth || r.IsMini() {
 			continue
 		}
 		switch target := r.Target(); target {

@@ -188,6 +188,9 @@ func (r Listed) after(flag string) string {
 	return ""
 }
 
+// IsMini tells whether the rule has the tag of a mini, this one or another.
+func (r Listed) IsMini() bool { return strings.HasPrefix(r.after("--comment"), "mini:") }
+
 // inverted tells whether the flag has a ! before it.
 func (r Listed) inverted(flag string) bool {
 	i := slices.Index(r.Words, flag)

@@ -19,7 +19,7 @@ import (
 )
 
 // enter moves the test's goroutine into new namespaces, which end with it.
-func enter(t *testing.T) {
+func enter(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
@@ -42,7 +42,7 @@ func backends(t *testing.T, test func(t *testing.T, tool *Tool)) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,132 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/netns"
+)
+
+// TestStartRepairsTheRules: whatever somebody did to the firewall or to
+// forwarding, the next start on a network that is up puts it right, for the
+// containers that run, too.
+func TestStartRepairsTheRules(t *testing.T) {
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			ctx, def := context.Background(), w.find(Bridge)
+			a := w.start(def, "a", "8080:80")
+			w.serveIn(a)
+			other := w.start(w.create(CreateOptions{Name: "web"}), "other")
+			for i, hurt := range []string{
+				"for t in raw nat filter; do $ipt -t $t -F; done",
+				"for t in raw nat filter; do $ipt -t $t -F; $ipt -t $t -X; done",
+				"$ipt -F FORWARD", "$ipt -t nat -F PREROUTING", "$ipt -t raw -F PREROUTING",
+				"$ipt -I FORWARD -j DROP", "$ipt -I FORWARD -o mini0 -j REJECT; $ipt -I FORWARD -j ACCEPT",
+				"$ipt -D FORWARD 1", "sysctl -q -w net.ipv4.ip_forward=0",
+			} {
+				w.sh("ipt=" + backend + "\n" + hurt)
+				w.must(w.m.Up(ctx, def, nil))
+				w.answers("outside, after "+hurt, w.outside, hostAddr+":8080", outsideAddr)
+				w.blocked("another network, after "+hurt, other.ns, w.addr(a)+":80")
+				rules := w.sh(backend + "-save")
+				w.before(rules, "-j DOCKER-USER", "-j DOCKER-FORWARD")
+				if n := strings.Count(rules, "--dport 8080"); n != 1 {
+					t.Errorf("after %s there are %d rules for the port", hurt, n)
+				}
+				if len(w.notices) != i+1 {
+					t.Errorf("after %s: the notices are %q", hurt, w.notices)
+				}
+			}
+			w.must(w.m.Up(ctx, def, nil))
+			if n := len(w.notices); n != 9 {
+				t.Errorf("a start without need says %q", w.notices[9:])
+			}
+		})
+	}
+}
+
+// TestFlushWhileContainersStart: somebody flushes the firewall again and again
+// while containers start side by side. After one more start all rules are there,
+// each once, and in the end none is left.
+func TestFlushWhileContainersStart(t *testing.T) {
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			var err error
+			w.m, err = Open(w.m.opt) // with the tag that the others have
+			w.must(err)
+			defer w.m.Close()
+			before, def := w.traces(), w.find(Bridge)
+			host, err := netns.Current()
+			w.must(err)
+			defer host.Close()
+			const lives = 16
+			var wg, ready sync.WaitGroup
+			end, enough := make(chan struct{}), make(chan struct{})
+			ready.Add(lives)
+			for i := range lives {
+				wg.Go(func() {
+					goruntime.LockOSThread() // ends with the goroutine
+					if err := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); err != nil {
+						t.Error(err)
+					}
+					// A start may fail when its rules go while it looks: it says so.
+					if err := live(w.m.opt, def, i, &ready, end); err != nil {
+						t.Logf("container %d: %v", i, err)
+					}
+				})
+			}
+			go func() { ready.Wait(); close(enough) }()
+			for flushed := false; ; flushed = true {
+				select {
+				case <-enough:
+				default:
+					// The program may fail when rules are changed while it looks.
+					w.sh("for t in raw nat filter; do " + backend + " -t $t -F || true; done")
+					time.Sleep(100 * time.Millisecond) // so that somebody gets anywhere
+					continue
+				}
+				if !flushed {
+					t.Fatal("all were ready before the first flush")
+				}
+				break
+			}
+			w.must(w.m.Up(context.Background(), def, nil))
+			w.intact(def)
+			close(end)
+			wg.Wait()
+			w.must(w.m.Down(context.Background(), def, nil))
+			w.waitForVeths()
+			if after := w.traces(); after != before {
+				t.Errorf("left behind:\n%s", after)
+			}
+		})
+	}
+}
+
+// intact wants each rule of each container on record exactly once.
+func (w *world) intact(n *Network) {
+	w.t.Helper()
+	eps, err := w.m.Endpoints(n)
+	w.must(err)
+	rules := w.sh(w.m.opt.IPTables + " -t nat -S DOCKER")
+	for _, ep := range eps {
+		for _, r := range ep.Rules {
+			match := fmt.Sprintf("--dport %d ", ep.Ports[0].HostPort)
+			if got := strings.Count(rules, match); got != 1 {
+				w.t.Errorf("%d rules for %v:\n%s", got, r.Spec, rules)
+			}
+		}
+	}
+	if len(eps) == 0 {
+		w.t.Error("no container is left")
+	}
+}
