@@ -111,7 +111,10 @@ func TestNamesOnInternalNetwork(t *testing.T) {
 	if !errors.Is(err, codeError(dnsmessage.RCodeServerFailure)) || s.asked.Load() != 0 {
 		t.Errorf("error %v, asked %d times; want SERVFAIL and nobody asked", err, s.asked.Load())
 	}
+	asks := func() string { return must(t, h.Run("exec", "web", "grep", "asks of", "/etc/resolv.conf")) }
+	want(t, asks(), "# Mini answers for containers; other names it asks of: nobody")
 	must(t, h.Run("network", "connect", "red", "web"))
+	want(t, asks(), "# Mini answers for containers; other names it asks of: host(192.0.2.2)")
 	wantName(t, h, pid, "www.example", outside)
 	must(t, h.Run("network", "disconnect", "red", "web"))
 	asked := s.asked.Load()

@@ -1,12 +1,16 @@
 package network
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Directory knows the containers on one network by their names and addresses.
@@ -16,10 +20,26 @@ type Directory struct {
 	m *Manager
 	n *Network
 
-	mu     sync.Mutex
-	stamp  time.Time // of the directory of records, when it was read
-	byName map[string][]Listing
-	byAddr map[netip.Addr]Listing
+	mu      sync.Mutex
+	stamp   time.Time // of the directory of records, when it was read
+	records map[string]record
+	byName  map[string][]Listing
+	byAddr  map[netip.Addr]Listing
+}
+
+// record is what was read of an endpoint. A record is replaced by another file,
+// or written once: one that has the same stamp is the same, unless it was young.
+type record struct {
+	stamp fileStamp
+	young bool
+	Listing
+	names []string // in lower case
+}
+
+type fileStamp struct {
+	inode uint64
+	size  int64
+	mtime unix.Timespec
 }
 
 // Listing is one container's entry in a [Directory].
@@ -64,17 +84,16 @@ func (d *Directory) refresh() error {
 	now := time.Now()
 	info, err := os.Stat(d.m.endpointDir(d.n))
 	if err != nil {
-		d.stamp, d.byName, d.byAddr = time.Time{}, nil, nil
+		d.stamp, d.records, d.byName, d.byAddr = time.Time{}, nil, nil, nil
 		return ignoreMissing(err)
 	}
 	if !d.stamp.IsZero() && info.ModTime().Equal(d.stamp) {
 		return nil
 	}
-	eps, err := d.m.Endpoints(d.n)
-	if err != nil {
+	if err := d.read(now); err != nil {
 		return err
 	}
-	d.index(eps)
+	d.index()
 	d.stamp = info.ModTime()
 	if now.Sub(d.stamp) < settled {
 		d.stamp = time.Time{} // too young: the next change may have the same time
@@ -82,20 +101,63 @@ func (d *Directory) refresh() error {
 	return nil
 }
 
-func (d *Directory) index(eps []Endpoint) {
+// read reads the records that it has not read before.
+func (d *Directory) read(now time.Time) error {
+	dir, err := os.Open(d.m.endpointDir(d.n))
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	defer dir.Close()
+	files, err := dir.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("reading the records of network %s: %w", d.n.Name, err)
+	}
+	records := make(map[string]record, len(files))
+	for _, file := range files {
+		id, ok := strings.CutSuffix(file, ".json")
+		if !ok || strings.HasPrefix(id, ".") {
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Fstatat(int(dir.Fd()), file, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			continue // released since the directory was read
+		}
+		r := record{stamp: fileStamp{st.Ino, st.Size, st.Mtim}, young: now.Sub(time.Unix(st.Mtim.Unix())) < settled}
+		if old, ok := d.records[id]; ok && old.stamp == r.stamp && !old.young {
+			records[id] = old
+			continue
+		}
+		// What cannot be read is only being made, or was cut short by a crash.
+		if ep, err := d.m.Endpoint(d.n, id); err == nil {
+			r.fill(ep)
+			records[id] = r
+		}
+	}
+	d.records = records
+	return nil
+}
+
+func (r *record) fill(ep *Endpoint) {
+	r.Listing = Listing{ContainerID: ep.ContainerID, Name: ep.ContainerName, Addr: ep.IP}
+	for _, name := range ep.DNSNames() {
+		name = strings.ToLower(name)
+		if !slices.Contains(r.names, name) {
+			r.names = append(r.names, name)
+		}
+	}
+}
+
+// index makes the maps of what was read.
+func (d *Directory) index() {
 	d.byName, d.byAddr = make(map[string][]Listing), make(map[netip.Addr]Listing)
-	for i := range eps {
-		ep := &eps[i]
-		if !ep.IP.IsValid() {
+	for _, id := range slices.Sorted(maps.Keys(d.records)) {
+		r := d.records[id]
+		if !r.Addr.IsValid() {
 			continue // an intent
 		}
-		l := Listing{ContainerID: ep.ContainerID, Name: ep.ContainerName, Addr: ep.IP}
-		d.byAddr[l.Addr] = l
-		for _, name := range ep.DNSNames() {
-			name = strings.ToLower(name)
-			if !slices.Contains(d.byName[name], l) {
-				d.byName[name] = append(d.byName[name], l)
-			}
+		d.byAddr[r.Addr] = r.Listing
+		for _, name := range r.names {
+			d.byName[name] = append(d.byName[name], r.Listing)
 		}
 	}
 }

@@ -92,7 +92,14 @@ func (m *monitor) resolvConf() (string, error) {
 		return host.ForContainer(opt).String(), err
 	}
 	host, err := rootfs.ReadResolver(os.ReadFile)
+	if err != nil {
+		return "", err
+	}
+	outside, err := m.r.leadOutside(m.endpoints)
 	asked := asks(&m.c.Config, host)
+	if !outside {
+		asked.host = nil
+	}
 	return host.ForNames(opt, network.NameServer.Addr(), asked.describe()).String(), err
 }
 

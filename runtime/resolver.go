@@ -58,13 +58,16 @@ func (rs *resolver) close() {
 
 // connected tells where the container is connected now.
 func (rs *resolver) connected(endpoints []*network.Endpoint) error {
-	v := new(view)
+	outside, err := rs.r.leadOutside(endpoints)
+	if err != nil {
+		return err
+	}
+	v := &view{outside: outside}
 	for _, ep := range endpoints {
 		n, err := rs.r.Networks.Find(ep.NetworkName)
 		if err != nil {
 			return err
 		}
-		v.outside = v.outside || !n.Internal
 		if n.HasNames() {
 			v.networks = append(v.networks, rs.directory(n))
 		}
@@ -74,6 +77,20 @@ func (rs *resolver) connected(endpoints []*network.Endpoint) error {
 	}
 	rs.view.Store(v)
 	return nil
+}
+
+// leadOutside tells whether not all networks of the endpoints are internal.
+func (r *Runtime) leadOutside(endpoints []*network.Endpoint) (bool, error) {
+	for _, ep := range endpoints {
+		n, err := r.Networks.Find(ep.NetworkName)
+		if err != nil {
+			return false, err
+		}
+		if !n.Internal {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // directory keeps the one that is in use, and what it has read.

@@ -126,6 +126,15 @@ func (e *engine) address(ctx context.Context, name string) (pid int, addr string
 	return pid, f[1], nil
 }
 
+// pid finds a running container's process.
+func (e *engine) pid(ctx context.Context, name string) (int, error) {
+	r, err := e.do(ctx, e.command("inspect", "--format", "{{.State.Pid}}", name))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(r.Stdout))
+}
+
 // maker makes an engine work in a new private host. base is a directory of
 // the machine, image a root filesystem tarball in it.
 type maker struct {

@@ -28,6 +28,7 @@ func measures() []measurement {
 		{"exec", true, execTrue},
 		{"growth", true, growth},
 		{"memory", true, idleMemory},
+		{"names", true, lookups},
 		{"path", true, paths},
 		{"ipam", false, allocations},
 	}

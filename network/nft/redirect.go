@@ -76,10 +76,14 @@ func (t Table) Add() error {
 	for _, r := range t.Rules {
 		b.rule(t.Name, t.Chain, r)
 	}
-	if err := b.send(); err != nil {
-		return fmt.Errorf("adding the nftables table %s: %w", t.Name, err)
+	err := b.send()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("adding the nftables table %s: %w (does the kernel have nf_tables with NAT: CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT?)", t.Name, err)
 	}
-	return nil
+	return fmt.Errorf("adding the nftables table %s: %w", t.Name, err)
 }
 
 // Delete removes the table with all that is in it from the calling thread's
