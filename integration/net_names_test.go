@@ -294,3 +294,65 @@ func TestOnlyOneNameServer(t *testing.T) {
 	must(t, h.Run("network", "connect", "blue", "web"))
 	want(t, must(t, inNet(h, pid, "sh", "-c", "nft list ruleset; ss -Hlntu")), before)
 }
+
+// TestHostNamesFollowTheGateway: they stand for the host on the network that
+// has the default route.
+func TestHostNamesFollowTheGateway(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web", "--net", "red", "--net", "name=blue,gw-priority=1", "--add-host", "gate:host-gateway")
+	wantName(t, h, pid, "host.mini.internal", "10.2.0.1")
+	want(t, must(t, h.Run("exec", "web", "grep", "gate", "/etc/hosts")), "10.2.0.1\tgate")
+	wantName(t, h, pid, "web", "10.2.0.2") // on that network, as with Docker
+	wantName(t, h, pid, "web.red", "10.1.0.2")
+	must(t, h.Run("network", "connect", "--gw-priority", "2", "bridge", "web"))
+	wantName(t, h, pid, "host.mini.internal", "172.17.0.1")
+	must(t, h.Run("network", "disconnect", "bridge", "web"))
+	wantName(t, h, pid, "host.mini.internal", "10.2.0.1")
+	must(t, h.Run("network", "disconnect", "blue", "web"))
+	wantName(t, h, pid, "host.mini.internal", "10.1.0.1")
+}
+
+// TestConnectExplainsNames: a container of the default network gets its name
+// server when it joins another.
+func TestConnectExplainsNames(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web")
+	r := h.Run("network", "connect", "--explain", "red", "web")
+	wantCode(t, r, 0)
+	if text := r.Stdout + r.Stderr; !strings.Contains(text, "== answer the names that web asks for\n") {
+		t.Errorf("the steps are not explained: %v", r)
+	}
+	wantName(t, h, pid, "web", "10.1.0.2")
+	r = h.Run("network", "connect", "--explain", "blue", "web")
+	if text := r.Stdout + r.Stderr; r.Code != 0 || strings.Contains(text, "answer the names") {
+		t.Errorf("explained what was not done: %v", r)
+	}
+}
+
+// TestFlushInsideAContainer: names survive what a program does to iptables.
+func TestFlushInsideAContainer(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web", "--net", "red")
+	for _, tool := range []string{"iptables-nft", "iptables-legacy"} {
+		must(t, inNet(h, pid, "sh", "-ec", tool+" -t nat -A OUTPUT -d 10.9.9.9 -j ACCEPT; "+tool+" -t nat -F; "+tool+" -t nat -X"))
+		wantName(t, h, pid, "web", "10.1.0.2")
+	}
+}
+
+// TestContainersHaveNoNameServerSockets among their open files.
+func TestContainersHaveNoNameServerSockets(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	runIdle(t, h, "web", "--net", "red")
+	for _, r := range []host.Result{
+		h.Run("exec", "web", "ls", "-l", "/proc/self/fd", "/proc/1/fd"),
+		h.Run("run", "--rm", "--net", "red", "busybox", "ls", "-l", "/proc/self/fd"),
+	} {
+		if r.Code != 0 || strings.Contains(r.Stdout, "socket:") || strings.Contains(r.Stdout, "net:[") {
+			t.Errorf("%v", r)
+		}
+	}
+}

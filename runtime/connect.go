@@ -121,14 +121,15 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.O
 	err = m.join(ctx, ep, ns, observe)
 	if err == nil {
 		m.endpoints = append(m.endpoints, ep)
-		err = m.serveNames(ctx)
+		err = m.serveNames(ctx, observe)
 	}
 	if err == nil && takesOver && from != nil {
 		err = m.handOver(ctx, network.HandoverSpec{From: from, To: ep, Namespace: ns, Why: gw.why}, observe)
+		err = errors.Join(err, m.serveNames(ctx, observe)) // host.mini.internal is elsewhere now
 	}
 	if err != nil {
 		m.endpoints = before
-		return nil, errors.Join(err, m.serveNames(ctx), m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
+		return nil, errors.Join(err, m.serveNames(ctx, observe), m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
 	}
 	return ep, nil
 }
@@ -163,7 +164,7 @@ func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
 		return err
 	}
 	m.endpoints = slices.Delete(m.endpoints, i, i+1)
-	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.serveNames(ctx), m.updateEtc([]netip.Addr{ep.IP}, nil))
+	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.serveNames(ctx, observe), m.updateEtc([]netip.Addr{ep.IP}, nil))
 }
 
 // Preview gives a shell script that builds by hand the network that a

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/plan"
 	"github.com/minirt/mini/rootfs"
 )
 
@@ -117,19 +118,19 @@ func asks(cfg *Config, host rootfs.Resolver) askedServers {
 
 // serveNames begins to answer the container's questions for names, when it is
 // on a network that has them, and tells the resolver of all its networks.
-func (m *monitor) serveNames(ctx context.Context) error {
+func (m *monitor) serveNames(ctx context.Context, observe plan.Observer) error {
 	if !m.hasNames() {
 		return nil
 	}
 	if m.names == nil {
-		if err := m.beginNames(ctx); err != nil {
+		if err := m.beginNames(ctx, observe); err != nil {
 			return err
 		}
 	}
 	return m.names.connected(m.endpoints)
 }
 
-func (m *monitor) beginNames(ctx context.Context) error {
+func (m *monitor) beginNames(ctx context.Context, observe plan.Observer) error {
 	host, err := rootfs.ReadResolver(os.ReadFile)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (m *monitor) beginNames(ctx context.Context) error {
 		ns.Close()
 		return err
 	}
-	if err := m.r.Networks.NamesPlan(m.endpoints[0], ns, sockets.Addr()).Run(ctx, m.observe); err != nil {
+	if err := m.r.Networks.NamesPlan(m.endpoints[0], ns, sockets.Addr()).Run(ctx, observe); err != nil {
 		ns.Close()
 		return errors.Join(err, sockets.Close())
 	}
@@ -157,9 +158,12 @@ func (m *monitor) hosts() (string, error) {
 	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
 	for _, ep := range m.endpoints {
 		opt.Addresses = append(opt.Addresses, ep.IP)
-		opt.Gateway = append(opt.Gateway, ep.Gateway)
 	}
-	opt.Gateway = opt.Gateway[:min(1, len(opt.Gateway))]
+	if gw := m.gateway(); gw != nil {
+		opt.Gateway = []netip.Addr{gw.Gateway}
+	} else if len(m.endpoints) > 0 { // internal networks only: the host is their bridge's address
+		opt.Gateway = []netip.Addr{m.endpoints[0].Gateway}
+	}
 	if m.c.Config.NetworkMode == network.Host {
 		opt.Gateway = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	}

@@ -55,7 +55,7 @@ func (m *monitor) connect() error {
 			return err
 		}
 	}
-	return m.serveNames(ctx)
+	return m.serveNames(ctx, m.observe)
 }
 
 // netns opens the container's network namespace. While the init is not reaped

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -34,7 +35,7 @@ type askedServers struct {
 
 // view is where the container is connected. It is replaced, never changed.
 type view struct {
-	networks []*network.Directory // those with names, in the order of its interfaces
+	networks []*network.Directory // those with names: that of the default route, then as its interfaces
 	gateway  netip.Addr           // of the default route, if there is one
 	outside  bool                 // not all its networks are internal
 }
@@ -68,11 +69,12 @@ func (rs *resolver) connected(endpoints []*network.Endpoint) error {
 		if err != nil {
 			return err
 		}
-		if n.HasNames() {
-			v.networks = append(v.networks, rs.directory(n))
-		}
+		first := len(v.networks)
 		if ep.DefaultRoute {
-			v.gateway = ep.Gateway
+			v.gateway, first = ep.Gateway, 0
+		}
+		if n.HasNames() {
+			v.networks = slices.Insert(v.networks, first, rs.directory(n))
 		}
 	}
 	rs.view.Store(v)
