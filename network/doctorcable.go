@@ -61,7 +61,7 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 
 // reconnect lays a new cable.
 func (p *wired) reconnect() {
-	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, p.portSteps()...)
+	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, portSteps(p.c, p.w.mk)...)
 	steps = append(steps, p.c.stepAddress(), p.c.stepUp(p.d.m, p.w.mk))
 	if p.ep.DefaultRoute {
 		steps = append(steps, p.c.stepRoute())
@@ -69,24 +69,12 @@ func (p *wired) reconnect() {
 	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(steps...)...))
 }
 
-// portSteps set what is set on a port of the bridge after its birth.
-func (p *wired) portSteps() []plan.Step {
-	steps := []plan.Step{p.c.stepTag()}
-	if p.ep.Isolated {
-		step, dev := p.c.stepHandOver(p.w.mk), p.ep.HostLink
-		// By hand it may be there already, and lead to a bridge that is gone.
-		step.Cmds = append([]string{plan.Command("tc", "qdisc", "del", "dev", dev, "clsact") + " 2>/dev/null || true"}, step.Cmds...)
-		steps = append(steps, step)
-	}
-	return steps
-}
-
 // checkCable looks at the host's end.
 func (p *wired) checkCable() {
 	a := p.host.Attrs()
 	bridge := p.d.link(p.w.mk.Bridge)
 	if bridge == nil || a.MasterIndex != bridge.Attrs().Index {
-		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is not plugged into "+p.w.mk.Bridge, "nobody reaches it", append([]plan.Step{p.stepPlug()}, p.portSteps()...)...))
+		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is not plugged into "+p.w.mk.Bridge, "nobody reaches it", append([]plan.Step{p.d.m.stepPlug(p.ep, p.w.mk)}, portSteps(p.c, p.w.mk)...)...))
 	} else if port, err := p.d.h.LinkGetProtinfo(p.host); err == nil {
 		p.checkPort(port)
 	}
@@ -102,20 +90,8 @@ func (p *wired) checkPort(port netlink.Protinfo) {
 		p.d.add(NewFinding(p.subject(), "the port "+name+" has lost its tag or its hairpin mode",
 			"the container does not reach its own published ports", p.c.stepTag()))
 	} else if p.ep.Isolated && !port.Isolated {
-		p.d.add(NewFinding(p.subject(), "the port "+name+" is not isolated", "containers of "+p.w.n.Name+" reach each other", p.portSteps()...))
+		p.d.add(NewFinding(p.subject(), "the port "+name+" is not isolated", "containers of "+p.w.n.Name+" reach each other", portSteps(p.c, p.w.mk)...))
 	}
-}
-
-func (p *wired) stepPlug() plan.Step {
-	name, bridge := p.ep.HostLink, p.w.mk.Bridge
-	return p.d.stepLink("plug "+name+" into "+bridge, "The bridge joins the containers of network "+p.w.n.Name+".", name,
-		func(l netlink.Link) error {
-			b, err := p.d.h.LinkByName(bridge)
-			if err != nil {
-				return err
-			}
-			return p.d.h.LinkSetMasterByIndex(l, b.Attrs().Index)
-		}, "master", bridge)
 }
 
 // checkInside looks at the container's own end.

@@ -52,7 +52,7 @@ func (d *doctor) checkNetwork(w *ward) error {
 		return nil
 	}
 	if link == nil {
-		d.add(NewFinding(w.subject(), "the bridge "+w.mk.Bridge+" is gone", "its containers reach nobody", d.bridgeSteps(w)...))
+		d.add(NewFinding(w.subject(), "the bridge "+w.mk.Bridge+" is gone", "its containers reach nobody", d.m.remakeSteps(w.n, w.mk)...))
 		return nil
 	}
 	if link.Type() != "bridge" {
@@ -79,21 +79,6 @@ func (d *doctor) stepFinish(w *ward) plan.Step {
 		Cmds: []string{plan.Command("mini", "network", "up", w.n.Name)},
 		Do:   func(ctx context.Context) error { return d.m.bringUp(ctx, w.n, nil) },
 	}
-}
-
-// bridgeSteps make the bridge again, and plug the cables of its containers in.
-func (d *doctor) bridgeSteps(w *ward) []plan.Step {
-	steps := d.m.linkSteps(w.n, w.mk)
-	last := &steps[len(steps)-1]
-	up := last.Do
-	last.Do = func(ctx context.Context) error {
-		if err := up(ctx); err != nil {
-			return err
-		}
-		// The bridge is a new link: its number is on record, and in later steps.
-		return d.m.markReady(w.n, w.mk)
-	}
-	return steps
 }
 
 // checkBridge looks at the link's own settings.

@@ -52,11 +52,11 @@ func (c *container) stepHandOver(mk *mark) plan.Step {
 				"match", "ether", "dst", mac.String(), "action", "mirred", "ingress", "redirect", "dev", mk.Bridge),
 			plan.Command("bridge", "fdb", "replace", ep.MAC.String(), "dev", ep.HostLink, "master", "static"),
 		},
-		Do: func(context.Context) error { return handOver(ep, mk.Index) },
+		Do: func(context.Context) error { return handOver(ep, mk.Bridge) },
 	}
 }
 
-func handOver(ep *Endpoint, bridge int) error {
+func handOver(ep *Endpoint, bridge string) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("opening a netlink socket: %w", err)
@@ -66,6 +66,10 @@ func handOver(ep *Endpoint, bridge int) error {
 	if err != nil {
 		return linkErr("looking for link", ep.HostLink, err)
 	}
+	to, err := h.LinkByName(bridge)
+	if err != nil {
+		return linkErr("looking for bridge", bridge, err)
+	}
 	index := link.Attrs().Index
 	qdisc := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
@@ -73,7 +77,7 @@ func handOver(ep *Endpoint, bridge int) error {
 	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
 		return linkErr("adding an ingress qdisc (sch_ingress) to", ep.HostLink, err)
 	}
-	if err := h.FilterReplace(toHost(index, bridge, ep.hostMAC())); err != nil {
+	if err := h.FilterReplace(toHost(index, to.Attrs().Index, ep.hostMAC())); err != nil {
 		return linkErr("adding a filter (cls_u32, act_mirred) to", ep.HostLink, err)
 	}
 	neigh := &netlink.Neigh{

@@ -10,7 +10,7 @@ import (
 )
 
 // Reload puts back what somebody took away from a network that is up: its
-// bridge's settings, the shared chains, its rules, and those of its containers.
+// bridge and the cables on it, the shared chains, its rules, and those of its containers.
 // What is there stays as it is.
 func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer) error {
 	unlock, err := m.lockNetworks()
@@ -37,21 +37,23 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 	if err != nil {
 		return err
 	}
+	replug, err := m.replugSteps(n, mk)
+	if err != nil {
+		return err
+	}
 	p := plan.Plan{Title: "reload network " + n.Name}
 	p.Add(stepForward())
 	p.Add(repair...)
 	base := firewall.Base(mk.Prefix, m.owner).Rules
 	p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
-	p.Add(m.linkSteps(n, mk)...)
+	p.Add(m.remakeSteps(n, mk)...)
+	p.Add(replug...)
 	for _, ep := range eps {
 		if len(ep.Rules) > 0 {
 			p.Add(m.stepRepublish(&ep))
 		}
 	}
-	if err := p.RunAll(ctx, observe); err != nil {
-		return err
-	}
-	return m.markReady(n, mk) // the bridge may be a new one
+	return p.RunAll(ctx, observe)
 }
 
 // repairSteps gives the steps that put back what is missing of the shared chains

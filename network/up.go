@@ -124,6 +124,13 @@ func (m *Manager) prepareUp(ctx context.Context, n *Network, before *mark) (p pl
 		repair = append([]plan.Step{drop}, repair...)
 	}
 	p.Steps = append(repair, p.Steps...)
+	if before != nil { // somebody may have deleted the bridge under the containers
+		replug, err := m.replugSteps(n, mk)
+		if err != nil {
+			return p, nil, err
+		}
+		p.Add(replug...)
+	}
 	if err := os.MkdirAll(m.netDir(n), 0o700); err != nil {
 		return p, nil, err
 	}

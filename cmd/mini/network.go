@@ -199,8 +199,8 @@ func networkDownCommand() *command {
 func networkReloadCommand() *command {
 	return &command{
 		name: "reload", args: "[NETWORK...]", max: -1, complete: "networks",
-		short:   "Put back firewall rules and settings that somebody took away (mini's own)",
-		long:    "Without a name it does so for all networks. What is there stays as it is.",
+		short:   "Put back bridges, firewall rules and settings that somebody took away (mini's own)",
+		long:    "Without a name it does so for all networks. A bridge that is gone is made again, and the cables of running\ncontainers are plugged into it. What is there stays as it is.",
 		example: "mini network reload --explain",
 		flags:   func() flagSet { return flagSet{explainFlag()} },
 		run:     runNetworkReload,
