@@ -37,6 +37,10 @@ func (c Config) GatewayAddr() netip.Addr {
 	return c.Subnet.Addr().Next()
 }
 
+// Kept counts the addresses of the subnet that are never given out. The
+// configuration must be valid.
+func (c Config) Kept() int { return len(newSpace(c).reserved) }
+
 // Validate says what is wrong with the configuration and what would be right.
 // All findings are joined.
 func (c Config) Validate() error {

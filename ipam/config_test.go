@@ -6,6 +6,17 @@ import (
 	"testing"
 )
 
+func TestKept(t *testing.T) {
+	for want, cfg := range map[int]Config{
+		3: {Subnet: prefix("10.0.0.0/24")},
+		5: {Subnet: prefix("10.0.0.0/24"), Reserved: []netip.Addr{addr("10.0.0.1"), addr("10.0.0.7"), addr("10.0.0.9")}},
+	} {
+		if got := cfg.Kept(); got != want {
+			t.Errorf("%+v: got %d, want %d", cfg, got, want)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	tests := []struct {
 		name string

@@ -1,10 +1,13 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
 	"time"
+
+	"github.com/minirt/mini/ipam"
 )
 
 // Inspection is what `network inspect` prints: Docker's names and nesting.
@@ -14,6 +17,7 @@ type Inspection struct {
 	Created    time.Time
 	Scope      string
 	Driver     string
+	EnableIPv4 bool
 	EnableIPv6 bool
 	IPAM       InspectionIPAM
 	Internal   bool
@@ -22,6 +26,19 @@ type Inspection struct {
 	Containers map[string]InspectionContainer
 	Options    map[string]string
 	Labels     map[string]string
+	Status     InspectionStatus
+}
+
+// InspectionStatus is what changes with every container.
+type InspectionStatus struct{ IPAM InspectionUsage }
+
+// InspectionUsage counts addresses, by subnet.
+type InspectionUsage struct{ Subnets map[string]InspectionSubnet }
+
+// InspectionSubnet counts the addresses of one subnet.
+type InspectionSubnet struct {
+	IPsInUse            int // containers, gateway, network and broadcast address, auxiliary addresses
+	DynamicIPsAvailable int // free ones of the ip-range
 }
 
 // InspectionIPAM is the part of an [Inspection] about addresses.
@@ -47,6 +64,11 @@ type InspectionContainer struct {
 	MacAddress  string
 	IPv4Address string
 	IPv6Address string
+	// These are mini's own: the two ends of the cable, and the number of the host's
+	// end, 0 when it is gone.
+	Interface     string
+	HostLink      string
+	HostLinkIndex int
 }
 
 // Inspect collects all there is to say about a network.
@@ -57,8 +79,8 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 	}
 	in := &Inspection{
 		Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver,
-		IPAM:     InspectionIPAM{Driver: "default", Options: map[string]string{}, Config: []InspectionPool{}},
-		Internal: n.Internal, Containers: make(map[string]InspectionContainer, len(eps)),
+		IPAM:       InspectionIPAM{Driver: "default", Options: map[string]string{}, Config: []InspectionPool{}},
+		EnableIPv4: true, Internal: n.Internal, Containers: make(map[string]InspectionContainer, len(eps)),
 		Options: nonNil(n.Options), Labels: nonNil(n.Labels),
 	}
 	if n.Subnet.IsValid() {
@@ -74,6 +96,9 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		}
 		in.IPAM.Config = append(in.IPAM.Config, pool)
 	}
+	if in.Status.IPAM.Subnets, err = m.usage(n); err != nil {
+		return nil, err
+	}
 	if n.Bridge != "" {
 		in.Options[optBridge] = m.linkOf(n)
 	}
@@ -84,12 +109,47 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		if !ep.IP.IsValid() {
 			continue // its owner is only about to connect
 		}
-		in.Containers[ep.ContainerID] = InspectionContainer{
-			Name: ep.ContainerName, EndpointID: ep.ID, MacAddress: ep.MAC.String(),
-			IPv4Address: fmt.Sprintf("%s/%d", ep.IP, ep.PrefixLen),
+		if in.Containers[ep.ContainerID], err = m.inspectContainer(&ep); err != nil {
+			return nil, err
 		}
 	}
 	return in, nil
+}
+
+func (m *Manager) inspectContainer(ep *Endpoint) (InspectionContainer, error) {
+	c := InspectionContainer{
+		Name: ep.ContainerName, EndpointID: ep.ID, MacAddress: ep.MAC.String(),
+		IPv4Address: fmt.Sprintf("%s/%d", ep.IP, ep.PrefixLen), Interface: ep.Interface, HostLink: ep.HostLink,
+	}
+	h, err := m.host()
+	if err != nil {
+		return c, err
+	}
+	link, err := findLink(h, ep.HostLink)
+	if link != nil && ep.owns(link) {
+		c.HostLinkIndex = link.Attrs().Index
+	}
+	return c, err
+}
+
+// usage counts the addresses of a network.
+func (m *Manager) usage(n *Network) (all map[string]InspectionSubnet, err error) {
+	all = make(map[string]InspectionSubnet)
+	if !n.Subnet.IsValid() {
+		return all, nil
+	}
+	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	if err != nil {
+		return nil, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	used, err := pool.Used()
+	if err != nil {
+		return nil, err
+	}
+	free, err := pool.Free()
+	all[n.Subnet.String()] = InspectionSubnet{IPsInUse: used + n.pool().Kept(), DynamicIPsAvailable: free}
+	return all, err
 }
 
 // linkOf gives the bridge in use, or the one that would be tried first.

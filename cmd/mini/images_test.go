@@ -112,6 +112,17 @@ func TestNetworksAndVolumesWithoutAHost(t *testing.T) {
 	if got := at("network inspect -f {{.Name}}={{.Driver}} host none"); got.out != "host=host\nnone=null\n" {
 		t.Errorf("network inspect: %+v", got)
 	}
+	for line, code := range map[string]int{"network exists bridge": 0, "network exists nosuch": 1, "network exists ../x": 1} {
+		if got := at(line); got.code != code || got.out+got.err != "" {
+			t.Errorf("%s: %+v, want exit code %d and no word", line, got, code)
+		}
+	}
+	if got := at("network ls --filter type=other"); got.code != 1 || !strings.Contains(got.err, "invalid filter 'type=other'") {
+		t.Errorf("a type that is none: %+v", got)
+	}
+	if got := at("network ls --format json --filter name=host"); !strings.Contains(got.out, `"IPv4":"true","IPv6":"false"`) {
+		t.Errorf("network ls --format json: %+v", got)
+	}
 	if got := at("network rm bridge"); got.code != 1 {
 		t.Errorf("network rm bridge: %+v", got)
 	}

@@ -18,7 +18,7 @@ func networkGroup() *command {
 		name: "network", short: "Manage networks", example: "mini network create --subnet 10.9.0.0/24 backend",
 		subs: func() []*command {
 			return []*command{
-				networkConnectCommand(), networkCreateCommand(), networkDisconnectCommand(), networkDownCommand(),
+				networkConnectCommand(), networkCreateCommand(), networkDisconnectCommand(), networkDownCommand(), networkExistsCommand(),
 				inspectOne("network", "NETWORK [NETWORK...]", "Display detailed information on one or more networks", "mini network inspect bridge"),
 				networkLsCommand(), networkPruneCommand(), networkReloadCommand(), networkRmCommand(), networkUpCommand(),
 			}
@@ -167,6 +167,28 @@ func (c *call) withNetworks(fn func(*runtime.Runtime, *network.Network) error) e
 	})
 }
 
+// networkExistsCommand is Podman's.
+func networkExistsCommand() *command {
+	return &command{
+		name: "exists", args: "NETWORK", min: 1, max: 1, complete: "networks",
+		short: "Check if network exists", example: "mini network exists backend",
+		long: "The exit code is 0 when it does, 1 when it does not, and 125 when that could not be found out. This is Podman's command.",
+		run: func(c *call) error {
+			rt, err := c.open()
+			if err == nil {
+				_, err = rt.Networks.Find(c.arg(0))
+			}
+			switch {
+			case errors.Is(err, network.ErrNotFound):
+				return exitWith(1)
+			case err != nil:
+				return &exitError{code: runtime.ExitMini, text: "Error: " + err.Error(), err: err}
+			}
+			return nil
+		},
+	}
+}
+
 func networkUpCommand() *command {
 	return &command{
 		name: "up", args: "NETWORK [NETWORK...]", min: 1, max: -1, complete: "networks",
@@ -239,7 +261,7 @@ func networkPruneCommand() *command {
 		flags: func() flagSet {
 			return flagSet{
 				explainFlag(),
-				listFlag("filter", "", "Provide filter values (label=…, until=…)").called("filter"),
+				listFlag("filter", "", "Provide filter values (label=…, label!=…, until=…)").called("filter"),
 				boolFlag("force", "f", "Do not prompt for confirmation"),
 			}
 		},

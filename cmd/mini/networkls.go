@@ -27,7 +27,7 @@ func networkLsCommand() *command {
 
 // networkRow is one line of network ls; the fields are those of --format.
 type networkRow struct {
-	CreatedAt, Driver, ID, IPv6, Internal, Labels, Name, Scope string
+	CreatedAt, Driver, ID, IPv4, IPv6, Internal, Labels, Name, Scope string
 
 	labels map[string]string // nil in the header
 }
@@ -44,7 +44,7 @@ func networkListing() listing[networkRow] {
 	return listing[networkRow]{
 		table: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
 		header: networkRow{
-			ID: "NETWORK ID", Name: "NAME", Driver: "DRIVER", Scope: "SCOPE", IPv6: "IPV6", Internal: "INTERNAL",
+			ID: "NETWORK ID", Name: "NAME", Driver: "DRIVER", Scope: "SCOPE", IPv4: "IPV4", IPv6: "IPV6", Internal: "INTERNAL",
 			Labels: "LABELS", CreatedAt: "CREATED AT",
 		},
 		quiet: func(r networkRow) string { return r.ID },
@@ -79,7 +79,7 @@ func runNetworkLs(c *call) error {
 
 func networkRowOf(n *network.Network, full bool) networkRow {
 	r := networkRow{
-		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", IPv6: "false",
+		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", IPv4: "true", IPv6: "false",
 		Internal: strconv.FormatBool(n.Internal), Labels: joinLabels(n.Labels), labels: n.Labels,
 		CreatedAt: n.Created.Local().Format("2006-01-02 15:04:05.999999999 -0700 MST"),
 	}
@@ -93,6 +93,11 @@ func networkRowOf(n *network.Network, full bool) networkRow {
 }
 
 func networkFits(f filters, n *network.Network, endpoints func(*network.Network) ([]network.Endpoint, error)) (bool, error) {
+	for _, v := range f["type"] {
+		if v != "builtin" && v != "custom" {
+			return false, fmt.Errorf("invalid filter 'type=%s'", v)
+		}
+	}
 	kind := "custom"
 	if n.Predefined() {
 		kind = "builtin"
@@ -119,7 +124,7 @@ func networkFits(f filters, n *network.Network, endpoints func(*network.Network)
 
 // pruneFilter gives the function that says which unused networks stay.
 func pruneFilter(list []string) (keep func(*network.Network) bool, err error) {
-	f, err := parseFilters(list, "label", "until")
+	f, err := parseFilters(list, "label", "label!", "until")
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +136,8 @@ func pruneFilter(list []string) (keep func(*network.Network) bool, err error) {
 		}
 		until = append(until, t)
 	}
+	spare := filters{"label": f["label!"]}
 	return func(n *network.Network) bool {
-		return !f.labels(n.Labels) || slices.ContainsFunc(until, func(t time.Time) bool { return !n.Created.Before(t) })
+		return !f.labels(n.Labels) || len(spare["label"]) > 0 && spare.labels(n.Labels) || slices.ContainsFunc(until, func(t time.Time) bool { return !n.Created.Before(t) })
 	}, nil
 }
