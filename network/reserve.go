@@ -119,6 +119,9 @@ func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
 	if err := m.bindPorts(ep); err != nil {
 		return err
 	}
+	if note := m.Bypassed(ep.Ports); note != "" {
+		m.opt.Notice(note)
+	}
 	if ep.publishes() {
 		prefix, err := m.prefix()
 		if err != nil {

@@ -198,7 +198,7 @@ func graphOf(cfg *runtime.Config, dir string, image *rootfs.Image) graphJSON {
 // networkSettingsOf joins what is configured with what there is while the
 // container runs.
 func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSettingsJSON {
-	s := networkSettingsJSON{Ports: map[string][]portJSON{}, Networks: map[string]*endpointJSON{}}
+	s := networkSettingsJSON{Ports: map[string][]portJSON{}, PortReach: reachOf(eps), Networks: map[string]*endpointJSON{}}
 	if ctr.State.Status == runtime.Running {
 		s.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", ctr.State.Pid)
 	}

@@ -104,6 +104,7 @@ type portJSON struct {
 
 type networkSettingsJSON struct {
 	Ports       map[string][]portJSON
+	PortReach   []portReach // mini's own
 	SandboxKey  string
 	EndpointID  string
 	Gateway     string

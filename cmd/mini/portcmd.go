@@ -13,9 +13,12 @@ func portCommand() *command {
 	return &command{
 		name: "port", args: "CONTAINER [PRIVATE_PORT[/PROTO]]", min: 1, max: 2, run: runPort,
 		short: "List port mappings or a specific mapping for the container", complete: "containers",
+		flags: func() flagSet {
+			return flagSet{boolFlag("explain", "", "Say who can reach each port")}
+		},
 		long: "With 'add' or 'rm' (mini's own) it publishes ports of a running container, or withdraws them.\n" +
 			"A container that is called add or rm is named by its id, or as /add.",
-		example: "mini port web\nmini port web 80/tcp\nmini port add web 8080:80\nmini port rm web 8080:80",
+		example: "mini port web\nmini port web 80/tcp\nmini port --explain web\nmini port add web 8080:80\nmini port rm web 8080:80",
 		subs:    func() []*command { return []*command{portAddCommand(), portRmCommand()} },
 	}
 }
@@ -55,6 +58,9 @@ func runPortAdd(c *call) error {
 		return err
 	}
 	c.printPorts(added)
+	if note := c.rt.Networks.Bypassed(added); note != "" {
+		c.note("note: " + note)
+	}
 	return nil
 }
 
@@ -93,6 +99,36 @@ func (c *call) printPorts(ports []port.Mapping) {
 	}
 }
 
+// explainPorts says who can reach each port of a container, or the one that is
+// asked for.
+func (c *call) explainPorts(ctr *runtime.Container, ports []port.Mapping) error {
+	if c.flags.NArg() == 2 {
+		want, err := port.ParseExposed(c.arg(1))
+		if err != nil || len(want) != 1 {
+			return fmt.Errorf("invalid port %q: want PRIVATE_PORT[/PROTO]", c.arg(1))
+		}
+		ports = slices.DeleteFunc(ports, func(p port.Mapping) bool { return p.Exposed() != want[0] })
+	}
+	eps, err := ctr.Endpoints()
+	if err != nil {
+		return err
+	}
+	rows := []portReach{}
+	for _, r := range reachOf(eps) {
+		if slices.ContainsFunc(ports, func(p port.Mapping) bool { return portKey(p) == r.Port }) {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b portReach) int { return cmp.Compare(a.number, b.number) })
+	for _, r := range rows {
+		c.printf("%s -> %s: %s\n", r.Port, r.At, r.Reach)
+	}
+	if len(rows) > 0 {
+		c.println("Rules of the administrator in the chain DOCKER-USER may narrow this.")
+	}
+	return nil
+}
+
 func runPort(c *call) error {
 	rt, err := c.open()
 	if err != nil {
@@ -105,6 +141,9 @@ func runPort(c *call) error {
 	ports, err := publishedPorts(ctr)
 	if err != nil {
 		return err
+	}
+	if c.bool("explain") {
+		return c.explainPorts(ctr, ports)
 	}
 	ports = slices.DeleteFunc(ports, func(p port.Mapping) bool { return p.HostPort == 0 }) // of a routed network
 	if c.flags.NArg() == 1 {

@@ -11,7 +11,7 @@ import (
 // program: it costs some 50 µs, where one iptables costs 1.3 ms. That is cheap
 // enough for every start. A back end that it does not know is taken to be well.
 func JumpsStand(b Backend, rules []Rule) (bool, error) {
-	read := map[Backend]func([]Chain) (map[Chain][]rawRule, error){NFT: readNFT, Legacy: readLegacy}[b]
+	read := readers(b)
 	if read == nil {
 		return true, nil
 	}
@@ -93,4 +93,26 @@ func (r rawRule) is(j Rule) bool {
 func cstring(b []byte) string {
 	text, _, _ := strings.Cut(string(b), "\x00")
 	return text
+}
+
+// JumpTargets gives the chains that the rules of a built-in chain jump to, as
+// [JumpsStand] reads them. Of a back end that it does not know it gives none.
+func JumpTargets(b Backend, c Chain) ([]string, error) {
+	read := readers(b)
+	if read == nil {
+		return nil, nil
+	}
+	there, err := read([]Chain{c})
+	var targets []string
+	for _, r := range there[c] {
+		if r.target != "" {
+			targets = append(targets, r.target)
+		}
+	}
+	return targets, err
+}
+
+// readers gives the function that reads chains of a back end, or nil.
+func readers(b Backend) func([]Chain) (map[Chain][]rawRule, error) {
+	return map[Backend]func([]Chain) (map[Chain][]rawRule, error){NFT: readNFT, Legacy: readLegacy}[b]
 }

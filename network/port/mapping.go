@@ -59,6 +59,19 @@ func (m Mapping) Spec() string {
 	return text
 }
 
+// Reach says in words who can reach a published port, as far as it depends on
+// the host address alone.
+func (m Mapping) Reach() string {
+	switch ip := m.hostIP(); {
+	case ip.IsLoopback():
+		return "this host only"
+	case ip.IsUnspecified():
+		return "everybody who reaches this host"
+	default:
+		return "everybody who reaches " + ip.String()
+	}
+}
+
 // hostIP is all addresses when none is chosen.
 func (m Mapping) hostIP() netip.Addr {
 	if m.HostIP.IsValid() {
