@@ -182,13 +182,13 @@ func (m *Manager) stepPublish(ep *Endpoint) plan.Step {
 		Name: "publish " + ep.portsText(),
 		Why:  whyPublish,
 		Do:   func(ctx context.Context) error { return m.publish(ctx, ep) },
-		Undo: func(ctx context.Context) error { return m.fw.RemoveAll(ctx, ep.Rules) },
+		Undo: func(ctx context.Context) error { return m.fw().RemoveAll(ctx, ep.Rules) },
 	}
 	if len(ep.Ports) == 0 {
 		step.Why = "The network is routed: what has a route to the container and comes for one of these ports may pass."
 	}
 	for _, r := range ep.Rules {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, m.fw().AddCommand(r))
 	}
 	return step
 }

@@ -59,9 +59,9 @@ func benchCrowded(b *testing.B, backend string) {
 		empty := median()
 		crowd, err := w.m.Reserve(n, w.spec("crowd", "10000-10499:80-579"))
 		w.must(err)
-		w.must(w.m.fw.AddAll(ctx, crowd.Rules))
+		w.must(w.m.fw().AddAll(ctx, crowd.Rules))
 		fmt.Printf("%s: attach beside 0 ports %v, beside 500 %v\n", backend, empty, median())
-		w.must(w.m.fw.RemoveAll(ctx, crowd.Rules))
+		w.must(w.m.fw().RemoveAll(ctx, crowd.Rules))
 		w.must(w.m.Release(crowd))
 	}
 }

@@ -15,6 +15,8 @@ import (
 // chainState is the record firewall.json: which chains are ours.
 type chainState struct {
 	Prefix string `json:"prefix"`
+	// Driver is the firewall driver that made them. Empty stands for iptables.
+	Driver string `json:"driver,omitempty"`
 	// Boot is the kernel's boot_id: a record of another boot describes nothing.
 	Boot string `json:"boot"`
 	// Stage is "" when no chain of ours should exist, baseStarting while they
@@ -95,7 +97,7 @@ func (m *Manager) choosePrefix() (string, error) {
 // at least one of.
 func (m *Manager) hasChains(prefix string) (bool, error) {
 	for _, c := range []firewall.Chain{{Table: "nat", Name: prefix}, {Table: "filter", Name: prefix + "-FORWARD"}} {
-		if ok, err := m.fw.HasChain(c); ok || err != nil {
+		if ok, err := m.fw().HasChain(c); ok || err != nil {
 			return ok, err
 		}
 	}
@@ -106,8 +108,11 @@ func (m *Manager) hasChains(prefix string) (bool, error) {
 // are there. The caller holds networks.lock.
 func (m *Manager) startChains() (chainState, error) {
 	s, err := m.chainState()
-	if err != nil || s.Stage != "" {
+	if err != nil {
 		return s, err
+	}
+	if s.Stage != "" {
+		return s, m.checkDriver()
 	}
 	prefix, err := m.choosePrefix()
 	if err != nil {
@@ -116,7 +121,7 @@ func (m *Manager) startChains() (chainState, error) {
 	if prefix != "DOCKER" && m.opt.ChainPrefix == "" && prefix != s.Prefix {
 		m.opt.Notice("chain DOCKER belongs to somebody else: mini's chains are named " + prefix)
 	}
-	user, err := m.fw.HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain})
+	user, err := m.fw().HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain})
 	if err != nil {
 		return s, err
 	}
@@ -134,7 +139,7 @@ func (m *Manager) startChains() (chainState, error) {
 
 func (m *Manager) baseState(prefix string) chainState {
 	base := firewall.Base(prefix, m.owner)
-	s := chainState{Prefix: prefix, Stage: baseStarting}
+	s := chainState{Prefix: prefix, Driver: m.driverName(), Stage: baseStarting}
 	for _, c := range base.Chains {
 		s.Chains = append(s.Chains, c.Chain)
 	}
@@ -155,7 +160,7 @@ func (m *Manager) setStage(stage string) error {
 	}
 	s.Stage = stage
 	if stage == "" && s.MadeUser {
-		if s.MadeUser, err = m.fw.HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain}); err != nil {
+		if s.MadeUser, err = m.fw().HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain}); err != nil {
 			return err
 		}
 	}

@@ -175,9 +175,9 @@ func (m *Manager) stepDropBridge(n *Network, mk *mark) plan.Step {
 func (m *Manager) stepDropRules(name, why string, rules []firewall.Rule) plan.Step {
 	step := plan.Step{Name: name, Why: why}
 	for _, r := range rules {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, m.fw().DeleteCommand(r))
 	}
-	step.Do = func(ctx context.Context) error { return m.fw.RemoveAll(ctx, rules) }
+	step.Do = func(ctx context.Context) error { return m.fw().RemoveAll(ctx, rules) }
 	return step
 }
 
@@ -192,7 +192,7 @@ func (m *Manager) stepDropJumps(s chainState, keepUser bool) plan.Step {
 	user := slices.DeleteFunc(slices.Clone(s.Rules), func(r firewall.Rule) bool { return keepUser || !toUser(r) })
 	step := m.stepDropRules("remove the jumps to mini's chains", why, slices.DeleteFunc(slices.Clone(s.Rules), toUser))
 	for _, r := range user {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, m.fw().DeleteCommand(r))
 	}
 	drop := step.Do
 	step.Do = func(ctx context.Context) error {
@@ -202,14 +202,14 @@ func (m *Manager) stepDropJumps(s chainState, keepUser bool) plan.Step {
 		if used || listErr != nil || len(user) == 0 {
 			return errors.Join(err, listErr)
 		}
-		return errors.Join(err, m.fw.RemoveAll(ctx, user))
+		return errors.Join(err, m.fw().RemoveAll(ctx, user))
 	}
 	return step
 }
 
 // userRules says whether the administrator's chain does anything.
 func (m *Manager) userRules() (bool, error) {
-	rules, err := m.fw.List(firewall.Chain{Table: "filter", Name: firewall.UserChain})
+	rules, err := m.fw().List(firewall.Chain{Table: "filter", Name: firewall.UserChain})
 	return slices.ContainsFunc(rules, func(r string) bool { return !strings.HasSuffix(r, "-j RETURN") }), err
 }
 
@@ -220,11 +220,9 @@ func (m *Manager) stepDropChains(s chainState, keepUser bool) plan.Step {
 	chains := slices.DeleteFunc(slices.Clone(s.Chains), func(c firewall.Chain) bool {
 		return c.Name == firewall.UserChain && (keepUser || !s.MadeUser)
 	})
-	for _, c := range chains {
-		step.Cmds = append(step.Cmds, c.DeleteCommand())
-	}
+	step.Cmds = m.fw().DeleteChainCommands(chains)
 	step.Do = func(ctx context.Context) error {
-		stay, err := m.fw.DeleteChains(ctx, chains)
+		stay, err := m.fw().DeleteChains(ctx, chains)
 		for _, c := range stay {
 			m.opt.Notice("chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it")
 		}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/minirt/mini/network/firewall"
 )
 
 // DefaultState is the usual directory for what must not survive a reboot.
@@ -30,6 +28,9 @@ type Options struct {
 	ChainPrefix string
 	// IPTables is the iptables program, empty for the one in PATH.
 	IPTables string
+	// Firewall is the firewall driver to use, [IPTables] or [NFTables]. Empty
+	// means iptables, or what the networks that are up use.
+	Firewall string
 	// Hold gives open files that the iptables programs inherit while they add
 	// rules: the lock by which others see that this process lives. A process
 	// that is killed then seems to live until its last rule is in place, and
@@ -44,7 +45,9 @@ type Options struct {
 type Manager struct {
 	opt   Options
 	owner string // tag of what all networks share
-	fw    *firewall.Tool
+
+	driverOnce sync.Once
+	driver     ruleDriver
 
 	bootOnce sync.Once
 	boot     string
@@ -63,6 +66,9 @@ func Open(opt Options) (*Manager, error) {
 	if opt.ChainPrefix != "" && !isPrefix(opt.ChainPrefix) {
 		return nil, fmt.Errorf("invalid chain prefix %q: want up to 16 of A-Z, 0-9 and -, beginning with a letter", opt.ChainPrefix)
 	}
+	if err := checkDriverName(opt.Firewall); err != nil {
+		return nil, err
+	}
 	if opt.IPTables == "" {
 		opt.IPTables = "iptables"
 	}
@@ -73,8 +79,7 @@ func Open(opt Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening networks: %w", err)
 	}
-	m := &Manager{opt: opt, owner: "host", fw: firewall.New(opt.IPTables)}
-	m.fw.Hold = opt.Hold
+	m := &Manager{opt: opt, owner: "host"}
 	if state != DefaultState {
 		// Another state directory is another mini: its tags must differ.
 		sum := sha256.Sum256([]byte(state))

@@ -68,22 +68,22 @@ func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall
 		return nil, err
 	}
 	rules = slices.DeleteFunc(rules, func(r firewall.Rule) bool { return containsRule(skip, r) })
-	drop, add, err := m.fw.Gaps(ctx, rules)
+	drop, add, err := m.fw().Gaps(ctx, rules)
 	if err != nil || len(add) == 0 {
 		return nil, err
 	}
 	step := plan.Step{
 		Name: "put missing rules back",
 		Why:  "Somebody took them away. A chain that lacks one gets all of mini's anew, because their order decides.",
-		Do:   func(ctx context.Context) error { return m.fw.Replace(ctx, drop, add) },
+		Do:   func(ctx context.Context) error { return m.fw().Replace(ctx, drop, add) },
 	}
 	for _, r := range drop {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, m.fw().DeleteCommand(r))
 	}
 	for _, r := range add {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, m.fw().AddCommand(r))
 	}
-	return []plan.Step{stepChains(m.fw, firewall.Base(s.Prefix, m.owner).Chains), step}, nil
+	return []plan.Step{stepChains(m.fw(), firewall.Base(s.Prefix, m.owner).Chains), step}, nil
 }
 
 func containsRule(rules []firewall.Rule, r firewall.Rule) bool {
@@ -98,7 +98,7 @@ func (m *Manager) stepRepublish(ep *Endpoint) plan.Step {
 	step := m.stepPublish(ep)
 	step.Undo = nil
 	step.Do = func(ctx context.Context) error {
-		_, add, err := m.fw.Gaps(ctx, ep.Rules)
+		_, add, err := m.fw().Gaps(ctx, ep.Rules)
 		if err != nil || len(add) == 0 {
 			return err
 		}
@@ -107,12 +107,12 @@ func (m *Manager) stepRepublish(ep *Endpoint) plan.Step {
 		}
 		var errs []error
 		for _, r := range ep.Rules {
-			_, err := m.fw.Ensure(ctx, r)
+			_, err := m.fw().Ensure(ctx, r)
 			errs = append(errs, err)
 		}
 		now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
 		if errors.Is(err, ErrNotFound) || (err == nil && now.ID != ep.ID) {
-			return errors.Join(append(errs, m.fw.RemoveAll(ctx, ep.Rules))...)
+			return errors.Join(append(errs, m.fw().RemoveAll(ctx, ep.Rules))...)
 		}
 		return errors.Join(append(errs, err)...)
 	}

@@ -28,7 +28,7 @@ func (s *ruleSteps) wrap(step plan.Step) plan.Step {
 	step.Do = func(ctx context.Context) (err error) {
 		if !s.tried {
 			s.tried, first = true, true
-			made, s.together, err = s.m.fw.AddTogether(ctx, s.chainList(), s.rules)
+			made, s.together, err = s.m.fw().AddTogether(ctx, s.chainList(), s.rules)
 		}
 		if s.together || err != nil {
 			return err
@@ -40,7 +40,7 @@ func (s *ruleSteps) wrap(step plan.Step) plan.Step {
 		case !s.together:
 			return undo(ctx)
 		case first:
-			return errors.Join(s.m.fw.RemoveAll(ctx, s.rules), deleteChains(s.m.fw, made))
+			return errors.Join(s.m.fw().RemoveAll(ctx, s.rules), deleteChains(s.m.fw(), made))
 		}
 		return nil
 	}
@@ -58,27 +58,27 @@ func (s *ruleSteps) chainList() []firewall.Chain {
 // chains makes all chains in one step; undo removes those that it made.
 func (s *ruleSteps) chains(noted []firewall.NotedChain) plan.Step {
 	s.noted = noted
-	step := s.wrap(stepChains(s.m.fw, noted))
+	step := s.wrap(stepChains(s.m.fw(), noted))
 	step.Why += " On a host without rules of mini's, those below are put in place in the same transaction."
 	return step
 }
 
 // rule adds one rule; undo removes it if it was added.
 func (s *ruleSteps) rule(r firewall.Noted) plan.Step {
-	return s.step(r, func(ctx context.Context) (bool, error) { return s.m.fw.Ensure(ctx, r.Rule) })
+	return s.step(r, func(ctx context.Context) (bool, error) { return s.m.fw().Ensure(ctx, r.Rule) })
 }
 
 // userJump adds the jump to the administrator's chain. One that stayed since
 // the last time, because that chain has rules, is moved above ours.
 func (s *ruleSteps) userJump(r firewall.Noted, ours firewall.Rule) plan.Step {
-	return s.step(r, func(ctx context.Context) (bool, error) { return s.m.fw.EnsureAhead(ctx, r.Rule, ours) })
+	return s.step(r, func(ctx context.Context) (bool, error) { return s.m.fw().EnsureAhead(ctx, r.Rule, ours) })
 }
 
 func (s *ruleSteps) step(r firewall.Noted, ensure func(context.Context) (added bool, err error)) plan.Step {
 	s.rules = append(s.rules, r.Rule)
 	added := false
 	return s.wrap(plan.Step{
-		Name: r.Name, Why: r.Why, Cmds: []string{r.AddCommand()},
+		Name: r.Name, Why: r.Why, Cmds: []string{s.m.fw().AddCommand(r.Rule)},
 		Do: func(ctx context.Context) (err error) {
 			added, err = ensure(ctx)
 			return err
@@ -87,20 +87,22 @@ func (s *ruleSteps) step(r firewall.Noted, ensure func(context.Context) (added b
 			if !added {
 				return nil
 			}
-			return s.m.fw.Remove(ctx, r.Rule)
+			return s.m.fw().Remove(ctx, r.Rule)
 		},
 	})
 }
 
 // stepChains makes all shared chains in one step; undo removes those that it
 // made.
-func stepChains(fw *firewall.Tool, chains []firewall.NotedChain) plan.Step {
+func stepChains(fw ruleDriver, chains []firewall.NotedChain) plan.Step {
 	var made []firewall.Chain
 	step := plan.Step{Name: "make mini's chains", Why: "Each has one task."}
-	for _, c := range chains {
+	all := make([]firewall.Chain, len(chains))
+	for i, c := range chains {
 		step.Why += " " + c.Name + ": " + lowerFirst(c.Why)
-		step.Cmds = append(step.Cmds, c.AddCommand())
+		all[i] = c.Chain
 	}
+	step.Cmds = fw.AddChainCommands(all)
 	step.Do = func(context.Context) error {
 		for _, c := range chains {
 			isNew, err := fw.EnsureChain(c.Chain)
@@ -120,7 +122,7 @@ func stepChains(fw *firewall.Tool, chains []firewall.NotedChain) plan.Step {
 func lowerFirst(s string) string { return string(s[0]|0x20) + s[1:] }
 
 // deleteChains deletes chains, the last first.
-func deleteChains(fw *firewall.Tool, chains []firewall.Chain) error {
+func deleteChains(fw chainDriver, chains []firewall.Chain) error {
 	var errs []error
 	for _, c := range slices.Backward(chains) {
 		_, err := fw.DeleteChain(c)

@@ -94,7 +94,7 @@ func (m *Manager) lockNetworks() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	end := m.fw.Lend(f)
+	end := m.fw().Lend(f)
 	return func() { end(); drop() }, nil
 }
 

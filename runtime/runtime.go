@@ -23,6 +23,8 @@ type Options struct {
 	State string
 	// ChainPrefix names the firewall chains; empty: see network.Options.
 	ChainPrefix string
+	// Firewall names the firewall driver; empty: see network.Options.
+	Firewall string
 	// Notice is told what the user should know but need not act on. May be nil.
 	Notice func(text string) `json:"-"`
 
@@ -58,7 +60,7 @@ func Open(opt Options) (*Runtime, error) {
 		return nil, err
 	}
 	networks, err := network.Open(network.Options{
-		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Notice: opt.Notice, Hold: opt.hold,
+		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Firewall: opt.Firewall, Notice: opt.Notice, Hold: opt.hold,
 	})
 	if err != nil {
 		return nil, err

@@ -133,6 +133,7 @@ func globalFlags() flagSet {
 		stringFlag("log-level", "l", "What to say on standard error: debug, info, warn or error").byDefault("info"),
 		stringFlag("chain-prefix", "", "Name of mini's iptables chains (default \"DOCKER\", or \"MINI\" beside a real Docker)").fromEnv("MINI_CHAIN_PREFIX"),
 		stringFlag("publish-ip", "", "Host address of ports that new containers publish without one (default \"0.0.0.0\")").fromEnv("MINI_PUBLISH_IP"),
+		stringFlag("firewall-driver", "", "How mini's rules are made: iptables or nftables (default iptables, or what is in use)").fromEnv("MINI_FIREWALL_DRIVER"),
 		boolFlag("version", "v", "Print version information and quit"),
 	}
 }

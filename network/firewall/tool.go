@@ -80,6 +80,28 @@ func notExist(err error) bool {
 	return errors.As(err, &e) && e.IsNotExist()
 }
 
+// AddCommand is the shell command that adds the rule.
+func (t *Tool) AddCommand(r Rule) string { return r.AddCommand() }
+
+// DeleteCommand is the shell command that deletes the rule.
+func (t *Tool) DeleteCommand(r Rule) string { return r.DeleteCommand() }
+
+// AddChainCommands are the shell commands that make chains.
+func (t *Tool) AddChainCommands(chains []Chain) (cmds []string) {
+	for _, c := range chains {
+		cmds = append(cmds, c.AddCommand())
+	}
+	return cmds
+}
+
+// DeleteChainCommands are the shell commands that delete chains.
+func (t *Tool) DeleteChainCommands(chains []Chain) (cmds []string) {
+	for _, c := range chains {
+		cmds = append(cmds, c.DeleteCommand())
+	}
+	return cmds
+}
+
 // HasChain tells whether a chain exists.
 func (t *Tool) HasChain(c Chain) (bool, error) {
 	ipt, err := t.tables()

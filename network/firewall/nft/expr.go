@@ -1,0 +1,178 @@
+package nft
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// stateDNAT is a state only in iptables: the kernel keeps it as a status bit.
+const stateDNAT = "DNAT"
+
+// states are the bits of ct state and, for DNAT, of ct status: see
+// ip_conntrack_status in linux/netfilter/nf_conntrack_common.h.
+var states = map[string]uint32{
+	"INVALID": expr.CtStateBitINVALID, "ESTABLISHED": expr.CtStateBitESTABLISHED, "RELATED": expr.CtStateBitRELATED,
+	"NEW": expr.CtStateBitNEW, "UNTRACKED": expr.CtStateBitUNTRACKED, stateDNAT: 1 << 5,
+}
+
+var protocols = map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP, "sctp": unix.IPPROTO_SCTP, "icmp": unix.IPPROTO_ICMP}
+
+// reg is the register that conditions are computed in.
+const reg = unix.NFT_REG_1
+
+// Where things are in the IPv4 header and in those of TCP, UDP and SCTP, in bytes.
+const (
+	offSource = 12
+	offDest   = 16
+	offPort   = 2
+)
+
+// exprs is the rule as the kernel takes it.
+func (r rule) exprs() []expr.Any {
+	var out []expr.Any
+	for _, m := range r.matches {
+		out = append(out, m.exprs()...)
+	}
+	return append(append(out, &expr.Counter{}), r.verdict()...)
+}
+
+func (r rule) verdict() []expr.Any {
+	verdict := &expr.Verdict{}
+	switch r.target {
+	case accept:
+		verdict.Kind = expr.VerdictAccept
+	case drop:
+		verdict.Kind = expr.VerdictDrop
+	case goBack:
+		verdict.Kind = expr.VerdictReturn
+	case masquerade:
+		return []expr.Any{&expr.Masq{}}
+	case dnat:
+		to := r.to.Addr().As4()
+		return []expr.Any{
+			&expr.Immediate{Register: unix.NFT_REG_1, Data: to[:]},
+			&expr.Immediate{Register: unix.NFT_REG_2, Data: binaryutil.BigEndian.PutUint16(r.to.Port())},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2, Specified: true},
+		}
+	default:
+		verdict.Kind, verdict.Chain = expr.VerdictJump, r.target
+	}
+	return []expr.Any{verdict}
+}
+
+func (m match) exprs() []expr.Any {
+	op := expr.CmpOpEq
+	if m.not {
+		op = expr.CmpOpNeq
+	}
+	compare := func(load expr.Any, data []byte) []expr.Any {
+		return []expr.Any{load, &expr.Cmp{Op: op, Register: reg, Data: data}}
+	}
+	switch m.kind {
+	case matchSource:
+		return m.address(offSource, op)
+	case matchDest:
+		return m.address(offDest, op)
+	case matchIn:
+		return compare(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg}, linkName(m.text))
+	case matchOut:
+		return compare(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg}, linkName(m.text))
+	case matchLocal:
+		return compare(&expr.Fib{Register: reg, FlagDADDR: true, ResultADDRTYPE: true}, host32(unix.RTN_LOCAL))
+	case matchProto:
+		return compare(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}, []byte{protocols[m.text]})
+	case matchPort:
+		return compare(&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}, binaryutil.BigEndian.PutUint16(m.port))
+	default:
+		return m.state()
+	}
+}
+
+// address compares the leading bits of an address.
+func (m match) address(offset uint32, op expr.CmpOp) []expr.Any {
+	addr := m.prefix.Masked().Addr().As4()
+	out := []expr.Any{&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}}
+	if bits := m.prefix.Bits(); bits < 32 {
+		mask := binaryutil.BigEndian.PutUint32(^uint32(0) << (32 - bits))
+		out = append(out, &expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4, Mask: mask, Xor: make([]byte, 4)})
+	}
+	return append(out, &expr.Cmp{Op: op, Register: reg, Data: addr[:]})
+}
+
+// state looks for any of some bits.
+func (m match) state() []expr.Any {
+	load := &expr.Ct{Key: expr.CtKeySTATE, Register: reg}
+	if m.text == stateDNAT {
+		load.Key = expr.CtKeySTATUS
+	}
+	var bits uint32
+	for s := range strings.SplitSeq(m.text, ",") {
+		bits |= states[s]
+	}
+	found := expr.CmpOpNeq
+	if m.not {
+		found = expr.CmpOpEq
+	}
+	return []expr.Any{
+		load,
+		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4, Mask: host32(bits), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: found, Register: reg, Data: make([]byte, 4)},
+	}
+}
+
+// linkName is an interface's name as the kernel compares it: IFNAMSIZ bytes.
+func linkName(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+func host32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+// The registers of a lookup with several keys: after the first, of four bytes each.
+const (
+	reg32Second = unix.NFT_REG32_00 + 1
+	reg32Third  = unix.NFT_REG32_00 + 2
+)
+
+// mapRules are the rules that look a packet up in the two maps of ports.
+func mapRules() [][]expr.Any {
+	toMapped := func(name string) []expr.Any {
+		return []expr.Any{
+			&expr.Lookup{SourceRegister: reg, SetName: name, DestRegister: reg, IsDestRegSet: true},
+			&expr.NAT{
+				Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, Specified: true,
+				RegAddrMin: reg, RegAddrMax: reg, RegProtoMin: reg32Second, RegProtoMax: reg32Second,
+			},
+		}
+	}
+	addr := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offDest, Len: 4}
+	proto := func(r uint32) expr.Any { return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r} }
+	dport := func(r uint32) expr.Any {
+		return &expr.Payload{DestRegister: r, Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}
+	}
+	return [][]expr.Any{
+		append([]expr.Any{addr, proto(reg32Second), dport(reg32Third)}, toMapped(mapAt)...),
+		append([]expr.Any{proto(reg), dport(reg32Second)}, toMapped(mapAny)...),
+	}
+}
+
+// setElement is the element as the kernel takes it: each part fills whole
+// registers of four bytes.
+func (e element) setElement() nftables.SetElement {
+	word := func(b ...byte) []byte { return append(b, make([]byte, 4-len(b))...) }
+	var key []byte
+	if e.at.IsValid() {
+		at := e.at.As4()
+		key = at[:]
+	}
+	key = append(key, word(protocols[string(e.proto)])...)
+	key = append(key, word(binaryutil.BigEndian.PutUint16(e.port)...)...)
+	to := e.to.Addr().As4()
+	return nftables.SetElement{Key: key, Val: append(to[:], word(binaryutil.BigEndian.PutUint16(e.to.Port())...)...), Comment: e.comment}
+}

@@ -1,0 +1,198 @@
+package nft
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/port"
+)
+
+// The targets that are not chains.
+const (
+	accept     = "ACCEPT"
+	drop       = "DROP"
+	masquerade = "MASQUERADE"
+	dnat       = "DNAT"
+	goBack     = "RETURN"
+)
+
+// rule is a firewall rule, taken apart.
+type rule struct {
+	chain   string
+	first   bool
+	matches []match
+	target  string // one of the above, or the name of a chain
+	to      netip.AddrPort
+	comment string
+}
+
+// match is one condition. Which fields have a meaning depends on the kind.
+type match struct {
+	kind   matchKind
+	not    bool
+	prefix netip.Prefix
+	text   string // of an interface, a protocol or a list of states
+	port   uint16
+}
+
+type matchKind int
+
+const (
+	matchSource matchKind = iota
+	matchDest
+	matchIn
+	matchOut
+	matchLocal
+	matchState
+	matchProto
+	matchPort
+)
+
+var kinds = map[string]matchKind{
+	"-s": matchSource, "-d": matchDest, "-i": matchIn, "-o": matchOut, "-p": matchProto,
+	"--dst-type": matchLocal, "--ctstate": matchState, "--dport": matchPort,
+}
+
+// chainName joins table and chain: nft chains of one table share one space.
+func chainName(table, chain string) string { return table + "-" + chain }
+
+// parse reads the words of a rule. A word that the driver does not know is an
+// error: half a rule would be worse than none.
+func parse(r firewall.Rule) (rule, error) {
+	out := rule{chain: chainName(r.Table, r.Chain), first: r.First}
+	fail := func(err error) (rule, error) {
+		return rule{}, fmt.Errorf("the nftables driver cannot express the rule %q: %w", strings.Join(r.Spec, " "), err)
+	}
+	not := false
+	for words := r.Spec; len(words) > 0; {
+		if words[0] == "!" {
+			not, words = true, words[1:]
+			continue
+		}
+		if len(words) < 2 {
+			return fail(fmt.Errorf("%q stands alone", words[0]))
+		}
+		if err := out.option(words[0], words[1], not); err != nil {
+			return fail(err)
+		}
+		words, not = words[2:], false
+	}
+	if out.target == "" {
+		return fail(errors.New("it has no target"))
+	}
+	if out.target == dnat && !out.to.IsValid() {
+		return fail(errors.New("DNAT to nowhere"))
+	}
+	out.comment += " #" + digest(r)
+	if out.jumps() {
+		out.target = chainName(r.Table, out.target)
+	}
+	return out, nil
+}
+
+// option reads one option and its value.
+func (r *rule) option(name, value string, not bool) (err error) {
+	switch name {
+	case "-m": // each match that follows says whose it is
+	case "--comment":
+		r.comment = value
+	case "-j":
+		r.target = value
+	case "--to-destination":
+		r.to, err = netip.ParseAddrPort(value)
+	default:
+		kind, ok := kinds[name]
+		if !ok {
+			return fmt.Errorf("unknown option %s", name)
+		}
+		m := match{kind: kind, not: not, text: value}
+		err = m.parseValue()
+		r.matches = append(r.matches, m)
+	}
+	return err
+}
+
+func (m *match) parseValue() (err error) {
+	switch m.kind {
+	case matchSource, matchDest:
+		if !strings.Contains(m.text, "/") {
+			m.text += "/32"
+		}
+		m.prefix, err = netip.ParsePrefix(m.text)
+	case matchPort:
+		var n uint64
+		n, err = strconv.ParseUint(m.text, 10, 16)
+		m.port = uint16(n)
+	case matchLocal:
+		if m.text != "LOCAL" {
+			err = fmt.Errorf("unknown type of address %s", m.text)
+		}
+	case matchState:
+		for s := range strings.SplitSeq(m.text, ",") {
+			if _, ok := states[s]; !ok {
+				err = fmt.Errorf("unknown state %s", s)
+			}
+		}
+	case matchProto:
+		if _, ok := protocols[m.text]; !ok {
+			err = fmt.Errorf("unknown protocol %s", m.text)
+		}
+	}
+	return err
+}
+
+// jumps says that the target is a chain.
+func (r rule) jumps() bool {
+	return !slices.Contains([]string{accept, drop, masquerade, dnat, goBack}, r.target)
+}
+
+// element gives the map element that stands for a published port's rule.
+func (r rule) element() (e element, ok bool) {
+	if r.target != dnat {
+		return e, false
+	}
+	e = element{to: r.to, comment: r.comment}
+	for _, m := range r.matches {
+		switch m.kind {
+		case matchDest:
+			e.at = m.prefix.Addr()
+		case matchProto:
+			e.proto = port.Proto(m.text)
+		case matchPort:
+			e.port = m.port
+		default:
+			return e, false
+		}
+		ok = !m.not
+	}
+	return e, ok && e.proto != "" && e.port != 0
+}
+
+// element is one entry of the maps ports and ports-at.
+type element struct {
+	at      netip.Addr // zero: all host addresses
+	proto   port.Proto
+	port    uint16
+	to      netip.AddrPort
+	comment string
+}
+
+func (e element) mapName() string {
+	if e.at.IsValid() {
+		return mapAt
+	}
+	return mapAny
+}
+
+// digest tells a rule from all others.
+func digest(r firewall.Rule) string {
+	sum := sha256.Sum256([]byte(r.Table + " " + r.Chain + " " + strings.Join(r.Spec, " ")))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,134 @@
+package nft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+
+	"github.com/minirt/mini/network/firewall"
+)
+
+// state is what the kernel has of our table.
+type state struct {
+	chains map[string][]*nftables.Rule
+	// elements holds the comments of the maps' elements.
+	elements []string
+}
+
+// read asks the kernel. A table that is not there is empty.
+func (d *Driver) read() (state, error) {
+	s := state{chains: make(map[string][]*nftables.Rule)}
+	b, err := d.begin()
+	if err != nil {
+		return s, err
+	}
+	fail := func(err error) (state, error) {
+		return state{}, fmt.Errorf("reading the nftables table ip %s: %w", d.table, err)
+	}
+	chains, err := b.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fail(err)
+	}
+	for _, c := range chains {
+		if c.Table.Name != d.table {
+			continue
+		}
+		rules, err := b.conn.GetRules(b.table, c)
+		if err != nil && !isGone(err) {
+			return fail(err)
+		}
+		s.chains[c.Name] = rules
+	}
+	if len(s.chains) == 0 {
+		return s, nil
+	}
+	for _, name := range []string{mapAny, mapAt} {
+		elements, err := b.conn.GetSetElements(b.portMap(name))
+		if err != nil && !isGone(err) {
+			return fail(err)
+		}
+		for _, e := range elements {
+			s.elements = append(s.elements, e.Comment)
+		}
+	}
+	return s, nil
+}
+
+func comment(r *nftables.Rule) string {
+	text, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+	return text
+}
+
+// find gives the kernel's rule, nil when there is none.
+func (s state) find(r rule) *nftables.Rule {
+	i := s.index(r)
+	if i < 0 {
+		return nil
+	}
+	return s.chains[r.chain][i]
+}
+
+func (s state) index(r rule) int {
+	return slices.IndexFunc(s.chains[r.chain], func(n *nftables.Rule) bool { return comment(n) == r.comment })
+}
+
+func (s state) has(r rule) bool {
+	if _, ok := r.element(); ok {
+		return slices.Contains(s.elements, r.comment)
+	}
+	return s.index(r) >= 0
+}
+
+// hasOwner tells whether the owner, mini:host for one, has a rule.
+func (s state) hasOwner(owner string) bool {
+	his := func(text string) bool { return strings.HasPrefix(text, owner+" #") }
+	for _, rules := range s.chains {
+		if slices.ContainsFunc(rules, func(r *nftables.Rule) bool { return his(comment(r)) }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.elements, his)
+}
+
+func (s state) hasChain(c firewall.Chain) bool {
+	_, ok := s.chains[chainName(c.Table, c.Name)]
+	return ok
+}
+
+// inUse tells whether a chain holds a rule that does more than look up ports, or
+// is jumped to.
+func (s state) inUse(c firewall.Chain) bool {
+	name := chainName(c.Table, c.Name)
+	lookup := func(r *nftables.Rule) bool { return c.Table == "nat" && comment(r) == "" }
+	if slices.ContainsFunc(s.chains[name], func(r *nftables.Rule) bool { return !lookup(r) }) {
+		return true
+	}
+	for _, rules := range s.chains {
+		if slices.ContainsFunc(rules, func(r *nftables.Rule) bool { return jumpsTo(r, name) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func jumpsTo(r *nftables.Rule, chain string) bool {
+	return slices.ContainsFunc(r.Exprs, func(e expr.Any) bool {
+		v, ok := e.(*expr.Verdict)
+		return ok && v.Chain == chain
+	})
+}
+
+// bare tells whether only base chains without rules are left.
+func (s state) bare() bool {
+	for name, rules := range s.chains {
+		isBase := slices.ContainsFunc(baseChains, func(b baseChain) bool { return b.name() == name })
+		if !isBase || len(rules) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,160 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/network/firewall"
+)
+
+// Driver changes the rules of one nftables table, which is mini's alone. It is
+// safe for use by several goroutines and processes. What it does happens in the
+// network namespace of the calling thread.
+type Driver struct{ table string }
+
+// New gives the driver for a table of the family ip. Nothing is done until the
+// first use.
+func New(table string) *Driver { return &Driver{table: table} }
+
+// The maps from a host port to a container's: for all host addresses, and for one.
+const (
+	mapAny = "ports"
+	mapAt  = "ports-at"
+)
+
+// baseChain is a chain that packets enter by themselves, see nft(8), "CHAINS".
+type baseChain struct {
+	table, chain string // of iptables
+	kind         nftables.ChainType
+	hookName     string
+	hook         *nftables.ChainHook
+	priority     nftables.ChainPriority
+}
+
+// baseChains stand at the hooks and priorities of the iptables chains.
+var baseChains = []baseChain{
+	{"raw", "PREROUTING", nftables.ChainTypeFilter, "prerouting", nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw},
+	{"nat", "PREROUTING", nftables.ChainTypeNAT, "prerouting", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest},
+	{"nat", "OUTPUT", nftables.ChainTypeNAT, "output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest},
+	{"nat", "POSTROUTING", nftables.ChainTypeNAT, "postrouting", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource},
+	{"filter", "INPUT", nftables.ChainTypeFilter, "input", nftables.ChainHookInput, *nftables.ChainPriorityFilter},
+	{"filter", "FORWARD", nftables.ChainTypeFilter, "forward", nftables.ChainHookForward, *nftables.ChainPriorityFilter},
+}
+
+func (b baseChain) name() string { return chainName(b.table, b.chain) }
+
+// batch collects changes that the kernel makes all at once.
+type batch struct {
+	conn  *nftables.Conn
+	table *nftables.Table
+}
+
+func (d *Driver) begin() (*batch, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("opening nftables: %w", err)
+	}
+	return &batch{conn: conn, table: &nftables.Table{Name: d.table, Family: nftables.TableFamilyIPv4}}, nil
+}
+
+func (b *batch) commit() error {
+	if err := b.conn.Flush(); err != nil {
+		return fmt.Errorf("changing the nftables table ip %s: %w", b.table.Name, err)
+	}
+	return nil
+}
+
+// ground makes what every table has. What is there stays as it is.
+func (b *batch) ground() {
+	b.conn.AddTable(b.table)
+	for _, c := range baseChains {
+		priority := c.priority
+		b.conn.AddChain(&nftables.Chain{Name: c.name(), Table: b.table, Type: c.kind, Hooknum: c.hook, Priority: &priority})
+	}
+}
+
+// addChain makes a chain that is not there. The one of the table nat looks
+// packets up in the maps of ports.
+func (b *batch) addChain(c firewall.Chain) error {
+	chain := b.conn.AddChain(&nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table})
+	if c.Table != "nat" {
+		return nil
+	}
+	for _, name := range []string{mapAny, mapAt} {
+		if err := b.conn.AddSet(b.portMap(name), nil); err != nil {
+			return fmt.Errorf("making map %s: %w", name, err)
+		}
+	}
+	for _, exprs := range mapRules() {
+		b.conn.AddRule(&nftables.Rule{Table: b.table, Chain: chain, Exprs: exprs})
+	}
+	return nil
+}
+
+func (b *batch) portMap(name string) *nftables.Set {
+	key := []nftables.SetDatatype{nftables.TypeInetProto, nftables.TypeInetService}
+	if name == mapAt {
+		key = append([]nftables.SetDatatype{nftables.TypeIPAddr}, key...)
+	}
+	return &nftables.Set{
+		Table: b.table, Name: name, IsMap: true, Concatenation: true, KeyByteOrder: binaryutil.BigEndian,
+		KeyType: nftables.MustConcatSetType(key...), DataType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+	}
+}
+
+// add adds rules in their order.
+func (b *batch) add(rules []rule) error {
+	elements := make(map[string][]nftables.SetElement)
+	for _, r := range rules {
+		if e, ok := r.element(); ok {
+			elements[e.mapName()] = append(elements[e.mapName()], e.setElement())
+			continue
+		}
+		n := &nftables.Rule{
+			Table: b.table, Chain: &nftables.Chain{Name: r.chain, Table: b.table}, Exprs: r.exprs(),
+			UserData: userdata.AppendString(nil, userdata.TypeComment, r.comment),
+		}
+		if r.first {
+			b.conn.InsertRule(n)
+		} else {
+			b.conn.AddRule(n)
+		}
+	}
+	return b.eachChunk(elements, b.conn.SetAddElements)
+}
+
+// deleteElements deletes the map elements among the rules, and gives the others.
+func (b *batch) deleteElements(rules []rule) (others []rule, err error) {
+	elements := make(map[string][]nftables.SetElement)
+	for _, r := range rules {
+		if e, ok := r.element(); ok {
+			elements[e.mapName()] = append(elements[e.mapName()], e.setElement())
+		} else {
+			others = append(others, r)
+		}
+	}
+	return others, b.eachChunk(elements, b.conn.SetDeleteElements)
+}
+
+// eachChunk hands elements on in parts: a netlink attribute holds 64 KiB at most.
+func (b *batch) eachChunk(elements map[string][]nftables.SetElement, do func(*nftables.Set, []nftables.SetElement) error) error {
+	const most = 200
+	for name, all := range elements {
+		for len(all) > 0 {
+			n := min(most, len(all))
+			if err := do(b.portMap(name), all[:n]); err != nil {
+				return fmt.Errorf("changing map %s: %w", name, err)
+			}
+			all = all[n:]
+		}
+	}
+	return nil
+}
+
+// isGone says that err means: no such table, chain, rule or element.
+func isGone(err error) bool { return errors.Is(err, unix.ENOENT) }

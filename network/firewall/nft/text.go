@@ -1,0 +1,158 @@
+package nft
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// AddCommand is the shell command that adds the rule.
+func (d *Driver) AddCommand(r firewall.Rule) string {
+	p, err := parse(r)
+	if err != nil {
+		return "# " + err.Error()
+	}
+	if e, ok := p.element(); ok {
+		return d.command("add element", e.mapName(), "{ "+e.key()+" comment "+quoted(e.comment)+" : "+e.value()+" }")
+	}
+	verb := "add rule"
+	if p.first {
+		verb = "insert rule"
+	}
+	return d.command(verb, p.chain, p.text())
+}
+
+// DeleteCommand is the shell command that deletes the rule. Rules are deleted by
+// their handle, which the kernel gives.
+func (d *Driver) DeleteCommand(r firewall.Rule) string {
+	p, err := parse(r)
+	if err != nil {
+		return "# " + err.Error()
+	}
+	if e, ok := p.element(); ok {
+		return d.command("delete element", e.mapName(), "{ "+e.key()+" }")
+	}
+	_, mark, _ := strings.Cut(p.comment, " #")
+	list := fmt.Sprintf("nft -a list chain ip %s %s | sed -n 's/.*#%s\".* handle //p'", d.table, p.chain, mark)
+	return fmt.Sprintf("nft delete rule ip %s %s handle \"$(%s)\"", d.table, p.chain, list)
+}
+
+// AddChainCommands are the shell commands that make a chain, with the table and
+// what every table has before the first one.
+func (d *Driver) AddChainCommands(chains []firewall.Chain) []string {
+	cmds := []string{plan.Command("nft", "add", "table", "ip", d.table)}
+	for _, b := range baseChains {
+		cmds = append(cmds, d.command("add chain", b.name(), fmt.Sprintf("{ type %s hook %s priority %d; }", b.kind, b.hookName, b.priority)))
+	}
+	for _, c := range chains {
+		cmds = append(cmds, d.command("add chain", chainName(c.Table, c.Name), ""))
+		if c.Table == "nat" {
+			cmds = append(cmds, d.portMapCommands(chainName(c.Table, c.Name))...)
+		}
+	}
+	return cmds
+}
+
+func (d *Driver) portMapCommands(chain string) []string {
+	return []string{
+		d.command("add map", mapAny, "{ type inet_proto . inet_service : ipv4_addr . inet_service; }"),
+		d.command("add map", mapAt, "{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }"),
+		d.command("add rule", chain, "dnat ip to ip daddr . meta l4proto . th dport map @"+mapAt),
+		d.command("add rule", chain, "dnat ip to meta l4proto . th dport map @"+mapAny),
+	}
+}
+
+// DeleteChainCommands are the shell commands that delete chains, and the table
+// when it holds nothing else.
+func (d *Driver) DeleteChainCommands(chains []firewall.Chain) []string {
+	var cmds []string
+	for _, c := range chains {
+		name := chainName(c.Table, c.Name)
+		if c.Table == "nat" {
+			cmds = append(cmds, d.command("flush chain", name, ""))
+		}
+		cmds = append(cmds, d.command("delete chain", name, ""))
+	}
+	return append(cmds, plan.Command("nft", "delete", "table", "ip", d.table))
+}
+
+// command prints one nft command on an object of our table.
+func (d *Driver) command(verb, name, rest string) string {
+	words := append([]string{"nft"}, strings.Fields(verb)...)
+	words = append(words, "ip", d.table, name)
+	if rest == "" {
+		return plan.Command(words...)
+	}
+	return plan.Command(words...) + " " + plan.Quote(rest)
+}
+
+func quoted(s string) string { return `"` + s + `"` }
+
+func (e element) key() string {
+	key := fmt.Sprintf("%s . %d", e.proto, e.port)
+	if e.at.IsValid() {
+		key = e.at.String() + " . " + key
+	}
+	return key
+}
+
+func (e element) value() string { return fmt.Sprintf("%s . %d", e.to.Addr(), e.to.Port()) }
+
+// text is the rule in nft's language.
+func (r rule) text() string {
+	var words []string
+	for _, m := range r.matches {
+		if m.kind == matchProto {
+			continue // the port says it: tcp dport
+		}
+		words = append(words, m.words(r.proto())...)
+	}
+	words = append(words, "counter")
+	switch {
+	case r.target == dnat:
+		words = append(words, "dnat", "to", r.to.String())
+	case r.jumps():
+		words = append(words, "jump", r.target)
+	default:
+		words = append(words, strings.ToLower(r.target))
+	}
+	return strings.Join(append(words, "comment", quoted(r.comment)), " ")
+}
+
+func (r rule) proto() string {
+	for _, m := range r.matches {
+		if m.kind == matchProto {
+			return m.text
+		}
+	}
+	return ""
+}
+
+func (m match) words(proto string) []string {
+	var words []string
+	value := m.text
+	switch m.kind {
+	case matchSource, matchDest:
+		words = []string{"ip", map[matchKind]string{matchSource: "saddr", matchDest: "daddr"}[m.kind]}
+		value = strings.TrimSuffix(m.prefix.String(), "/32")
+	case matchIn:
+		words, value = []string{"iifname"}, quoted(m.text)
+	case matchOut:
+		words, value = []string{"oifname"}, quoted(m.text)
+	case matchLocal:
+		words, value = []string{"fib", "daddr", "type"}, "local"
+	case matchState:
+		words, value = []string{"ct", "state"}, strings.ToLower(m.text)
+		if m.text == stateDNAT {
+			words, value = []string{"ct", "status"}, "dnat"
+		}
+	case matchPort:
+		words = []string{proto, "dport"}
+	}
+	if m.not {
+		words = append(words, "!=")
+	}
+	return append(words, value)
+}
