@@ -26,7 +26,7 @@ const (
 // -p 8080:80, b on its bridge and c on another.
 func TestAccessMatrix(t *testing.T) {
 	for _, nf := range []bool{false, true} {
-		for _, backend := range []host.Backend{host.NFT, host.Legacy} {
+		for _, backend := range host.Backends {
 			t.Run(fmt.Sprintf("bridge-nf-call-iptables=%d,%s", map[bool]int{true: 1}[nf], backend), func(t *testing.T) {
 				t.Parallel()
 				newMatrix(t, host.BridgeNF(nf), host.Iptables(backend)).check(t)
@@ -138,7 +138,7 @@ func (m *matrix) try(c cell) string {
 // reach a container, must not let a container, nor the outside, reach what
 // listens on the host's 127.0.0.1 only.
 func TestLoopbackOfTheHostStaysClosed(t *testing.T) {
-	for _, backend := range []host.Backend{host.NFT, host.Legacy} {
+	for _, backend := range host.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			h := busyboxHost(t, host.Iptables(backend))

@@ -12,7 +12,7 @@ import (
 // TestThirtyAtOnce: 30 containers started at once have 30 addresses and ports,
 // all serve, and removing them at once leaves nothing.
 func TestThirtyAtOnce(t *testing.T) {
-	for _, backend := range []host.Backend{host.NFT, host.Legacy} {
+	for _, backend := range host.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			thirty(t, busyboxHost(t, host.Iptables(backend)))

@@ -15,7 +15,13 @@ import (
 
 // TestRollback: a plan that fails at any step leaves what was there before.
 func TestRollback(t *testing.T) {
-	w := newWorld(t, "iptables-legacy", "0") // deleting costs 10 ms less than with nft
+	for _, driver := range []string{"iptables-legacy", NFTables} { // deleting costs 10 ms less than with iptables-nft
+		t.Run(driver, func(t *testing.T) { newWorld(t, driver, "0").rollBack() })
+	}
+}
+
+func (w *world) rollBack() {
+	t := w.t
 	ctx, before := context.Background(), w.traces()
 	def := w.find(Bridge)
 	up, err := w.m.UpPlan(def)
@@ -72,7 +78,7 @@ func failAt(p *plan.Plan, i int, err error) {
 // up, under the same names, and goes down without a trace.
 func TestUpAfterCrash(t *testing.T) {
 	// Deleting rules costs 10 ms each with nft, so there only some steps are tried.
-	for backend, stride := range map[string]int{"iptables-nft": 5, "iptables-legacy": 1} {
+	for backend, stride := range map[string]int{"iptables-nft": 5, "iptables-legacy": 1, NFTables: 1} {
 		t.Run(backend, func(t *testing.T) {
 			w := newWorld(t, backend, "0")
 			ctx, before := context.Background(), w.traces()

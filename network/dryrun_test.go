@@ -23,7 +23,7 @@ func TestDryRun(t *testing.T) {
 		"isolated": {Name: "isolated", GatewayMode: "isolated", Internal: true},
 	}
 	for name, opt := range networks {
-		for _, backend := range backends {
+		for _, backend := range drivers {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				t.Parallel()
 				root := t.TempDir()
@@ -98,7 +98,9 @@ func (w *world) previewAndBuild(n *Network) (script, picture string) {
 func (w *world) runScript(script string) {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	w.must(os.Symlink("/usr/sbin/"+w.m.opt.IPTables, filepath.Join(dir, "iptables")))
+	if w.m.opt.Firewall != NFTables {
+		w.must(os.Symlink("/usr/sbin/"+w.m.opt.IPTables, filepath.Join(dir, "iptables")))
+	}
 	w.sh("export PATH=" + dir + ":$PATH\n" + script)
 }
 
@@ -114,7 +116,17 @@ func (w *world) picture() string {
 		bridge fdb show | grep static || true
 		for l in $(ls /sys/class/net | grep veth); do tc filter show dev $l ingress | sed 's/ installed.*//'; done
 		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
-	` + fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
+	`) + w.ruleset()
+}
+
+// ruleset gives all rules, in their order. The table of nftables is not there
+// before the first rule, nor in a container.
+func (w *world) ruleset() string {
+	w.t.Helper()
+	if w.m.opt.Firewall == NFTables {
+		return w.sh("nft -s list ruleset")
+	}
+	return w.sh(fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
 }
 
 func (w *world) pictureIn(ns *os.File) (text string) {

@@ -67,16 +67,17 @@ func enter(t testing.TB) {
 }
 
 // newWorld is makeWorld for a test that runs beside others.
-func newWorld(t *testing.T, iptables, call string) *world {
+func newWorld(t *testing.T, backend, call string) *world {
 	t.Helper()
 	t.Parallel()
-	return makeWorld(t, iptables, call)
+	return makeWorld(t, backend, call)
 }
 
-// makeWorld enters a private host with the given iptables and bridge-nf-call-iptables.
+// makeWorld enters a private host with the given back end, one of drivers, and
+// bridge-nf-call-iptables.
 // A test that takes a port again which it gave back must run alone: see
 // [port.Socket.Close].
-func makeWorld(t testing.TB, iptables, call string) *world {
+func makeWorld(t testing.TB, backend, call string) *world {
 	t.Helper()
 	enter(t)
 	w := &world{t: t}
@@ -97,10 +98,14 @@ func makeWorld(t testing.TB, iptables, call string) *world {
 	if _, ok := t.(*testing.B); ok {
 		state = "/run/bench" // a private tmpfs, for the true costs
 	}
-	w.m, err = Open(Options{
-		Root: t.TempDir(), State: state, IPTables: iptables,
+	opt := Options{
+		Root: t.TempDir(), State: state, IPTables: backend,
 		Notice: func(s string) { w.notices = append(w.notices, s) },
-	})
+	}
+	if backend == NFTables {
+		opt.Firewall, opt.IPTables = NFTables, "iptables-that-must-not-be-used"
+	}
+	w.m, err = Open(opt)
 	w.must(err)
 	w.m.owner = "host" // as in the default state directory
 	t.Cleanup(w.m.Close)
@@ -277,6 +282,34 @@ func (w *world) blocked(what string, ns *os.File, addr string) {
 func (w *world) traces() string {
 	return strings.Join([]string{
 		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'"), w.sh("ip route | sed 's/ linkdown//'"),
-		w.sh(w.m.opt.IPTables + "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true"),
+		w.rules(),
 	}, "\n")
+}
+
+// rules gives all chains and rules of the back end, in no order.
+func (w *world) rules() string {
+	w.t.Helper()
+	if w.m.opt.Firewall == NFTables {
+		return w.sh("nft -s list ruleset | sort")
+	}
+	return w.sh(w.m.opt.IPTables + "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true")
+}
+
+// chain gives the rules of one chain in their order.
+func (w *world) chain(table, name string) string {
+	w.t.Helper()
+	if w.m.opt.Firewall == NFTables {
+		return w.sh("nft -s list chain ip mini " + table + "-" + name)
+	}
+	return w.sh(w.m.opt.IPTables + " -t " + table + " -S " + name)
+}
+
+// flush takes all rules out of a chain, as a stranger would.
+func (w *world) flush(table, name string) {
+	w.t.Helper()
+	if w.m.opt.Firewall == NFTables {
+		w.sh("nft flush chain ip mini " + table + "-" + name)
+		return
+	}
+	w.sh(w.m.opt.IPTables + " -t " + table + " -F " + name)
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/minirt/mini/network/netns"
@@ -11,6 +12,8 @@ import (
 var (
 	backends = []string{"iptables-nft", "iptables-legacy"}
 	calls    = []string{"0", "1"}
+	// drivers are the back ends and the driver that needs none.
+	drivers = append(slices.Clone(backends), NFTables)
 )
 
 // each runs a test in a private host of every kind.
@@ -19,7 +22,7 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 func eachKind(t *testing.T, test func(t *testing.T, backend, call string)) {
-	for _, backend := range backends {
+	for _, backend := range drivers {
 		for _, call := range calls {
 			t.Run(backend+"/call="+call, func(t *testing.T) { test(t, backend, call) })
 		}
@@ -101,7 +104,7 @@ func TestLoopbackGuard(t *testing.T) {
 			return nil
 		})
 		w.blocked("a to the host's loopback", a.ns, "127.0.0.1:23")
-		w.sh(w.m.opt.IPTables + " -t raw -F DOCKER-RAW")
+		w.flush("raw", "DOCKER-RAW")
 		w.answers("a to the host's loopback without the guard", a.ns, "127.0.0.1:23", w.addr(a))
 		w.must(w.m.Reload(context.Background(), def, nil))
 		w.blocked("a to the host's loopback after reload", a.ns, "127.0.0.1:23")

@@ -15,7 +15,11 @@ func (h *Host) binDir() string { return filepath.Join(h.Dir, "bin") }
 // linkIptables fills the host's own directory of commands, which comes first
 // in PATH, with the chosen iptables.
 func (h *Host) linkIptables() error {
-	multi, err := lookPath("xtables-"+string(h.cfg.backend)+"-multi", systemPath)
+	backend := h.cfg.backend
+	if backend == Native {
+		backend = NFT
+	}
+	multi, err := lookPath("xtables-"+string(backend)+"-multi", systemPath)
 	if err != nil {
 		return fmt.Errorf("choosing iptables-%s: %w", h.cfg.backend, err)
 	}
@@ -52,6 +56,9 @@ func (h *Host) environ() []string {
 		"HOME=/root", "LANG=C.UTF-8", "TERM=xterm", "USER=root",
 		// Hosts must not wait for each other's legacy iptables.
 		"XTABLES_LOCKFILE=" + filepath.Join(h.Dir, "xtables.lock"),
+	}
+	if h.cfg.backend == Native {
+		env = append(env, "MINI_FIREWALL_DRIVER=nftables")
 	}
 	for _, name := range []string{"GOCOVERDIR", "TMPDIR", "GOTRACEBACK"} {
 		if v := os.Getenv(name); v != "" {

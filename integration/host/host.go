@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -38,7 +39,7 @@ type Host struct {
 func New(t testing.TB, opts ...Option) *Host {
 	t.Helper()
 	RequireRoot(t)
-	cfg := config{binary: built(), backend: NFT, name: "private", settle: 5 * time.Second}
+	cfg := config{binary: built(), backend: Backend(cmp.Or(os.Getenv("MINI_TEST_BACKEND"), string(NFT))), name: "private", settle: 5 * time.Second}
 	for _, o := range opts {
 		o(&cfg)
 	}

@@ -8,11 +8,17 @@ import (
 // Backend is an implementation of the iptables commands.
 type Backend string
 
-// The two implementations that Debian ships side by side.
+// The two implementations that Debian ships side by side, and mini's own.
 const (
 	NFT    Backend = "nft"    // xtables-nft-multi: rules live in nftables
 	Legacy Backend = "legacy" // xtables-legacy-multi: rules live in ip_tables
+	// Native makes nftables mini's firewall driver. For what else wants iptables,
+	// it is [NFT].
+	Native Backend = "nftables"
 )
+
+// Backends are all of them.
+var Backends = []Backend{NFT, Legacy, Native}
 
 // Option changes how [New] makes a host.
 type Option func(*config)
