@@ -204,7 +204,7 @@ func TestForwardPolicyDrop(t *testing.T) {
 // and outlives them.
 func TestAdministratorsChainDecides(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t)
+	h := busyboxHost(t, host.Iptables(host.NFT))
 	runWeb(t, h, "web", "-p", "8080:80")
 	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
 	must(t, h.Exec("iptables", "-A", "DOCKER-USER", "-s", outside, "-j", "DROP"))
@@ -222,10 +222,63 @@ func TestAdministratorsChainDecides(t *testing.T) {
 	must(t, h.Run("network", "prune", "-f"))
 }
 
+// TestAdministratorsNFTChainDecides is the same for mini's own table.
+func TestAdministratorsNFTChainDecides(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t, host.Iptables(host.Native))
+	runWeb(t, h, "web", "-p", "8080:80")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	tableName := strings.Fields(must(t, h.Exec("nft", "list", "tables")))[2]
+	chain := func(verb string, rest ...string) []string {
+		return append([]string{"nft", verb, "ip", tableName, "filter-DOCKER-USER"}, rest...)
+	}
+	must(t, h.Exec(chain("add rule", "ip", "saddr", outside, "drop")...))
+	if _, err := getFrom(h, host.Outside, "http://192.0.2.1:8080"+addrPage, silence); !unanswered(err) {
+		t.Errorf("the administrator's rule has no effect: %v", err)
+	}
+	must(t, h.Run("rm", "-f", "web"))
+	must(t, h.Run("network", "prune", "-f"))
+	if rules := must(t, h.Exec(chain("list chain")...)); !strings.Contains(rules, "ip saddr 192.0.2.2 drop") {
+		t.Errorf("the rule is gone:\n%s", rules)
+	}
+	// Without it, the table goes when the next network goes.
+	must(t, h.Exec(chain("flush chain")...))
+	must(t, h.Run("run", "--rm", "busybox", "true"))
+	must(t, h.Run("network", "prune", "-f"))
+	wantOut(t, h.Exec("nft", "list", "ruleset"), "")
+}
+
+// TestOneFirewallDriverAtATime: the driver of the networks that are up is used,
+// and another one is refused, until they are down.
+func TestOneFirewallDriverAtATime(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t, host.Iptables(host.NFT))
+	must(t, h.Run("network", "create", "red"))
+	runWeb(t, h, "web", "-p", "8080:80")
+	fails(t, h.Run("--firewall-driver", "nftables", "run", "--rm", "--net", "red", "busybox", "true"), 125,
+		"networks are up with the firewall driver iptables")
+	fails(t, h.Run("--firewall-driver", "ipfw", "network", "ls"), 1, `invalid firewall driver "ipfw": want iptables or nftables`)
+	must(t, h.Run("rm", "-f", "web"))
+	must(t, h.Run("network", "prune", "-f"))
+	must(t, h.Run("network", "create", "red"))
+	must(t, h.Run("--firewall-driver", "nftables", "run", "-d", "--name", "idle", "--net", "red", "busybox", "sleep", "1000"))
+	// Without the flag, what is in use.
+	runWeb(t, h, "web", "-p", "8080:80")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	if rules := must(t, h.Exec("iptables-save")); strings.Contains(rules, "mini:") {
+		t.Errorf("two drivers at a time:\n%s", rules)
+	}
+	must(t, h.Run("rm", "-f", "web", "idle"))
+	must(t, h.Run("network", "prune", "-f"))
+	if tables := must(t, h.Exec("nft", "list", "tables")); strings.Contains(tables, "mini") {
+		t.Errorf("left behind:\n%s", tables)
+	}
+}
+
 // TestChainPrefix is decided by hand.
 func TestChainPrefix(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t, host.GlobalFlags("--chain-prefix", "LAB"))
+	h := busyboxHost(t, host.Iptables(host.NFT), host.GlobalFlags("--chain-prefix", "LAB"))
 	runWeb(t, h, "web", "-p", "8080:80")
 	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
 	rules := must(t, h.Exec("iptables-save"))

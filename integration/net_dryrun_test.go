@@ -37,6 +37,8 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"routed", host.NFT, []string{"-o", "gateway_mode=routed", "red"}, []string{"--net", "red", "-p", "80"}},
 		{"two networks", host.NFT, []string{"--subnet", "10.66.0.0/16", "red"}, []string{"--net", "bridge", "--net", "name=red,ip=10.66.0.9,gw-priority=1", "-p", "8080:80"}},
 		{"two networks, legacy", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red", "--net", "bridge", "-p", "8080:80"}},
+		{"bridge with ports, nftables", host.Native, nil, []string{"-p", "8080:80", "-p", "7000-7009:7000-7009", "-p", "127.0.0.1:5353:53/udp"}},
+		{"internal network, nftables", host.Native, []string{"--internal", "red"}, []string{"--net", "red"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,7 +196,7 @@ func TestDryRunChecksItsInput(t *testing.T) {
 // the command, the time.
 func TestExplainShowsEachStep(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t)
+	h := busyboxHost(t, host.Iptables(host.NFT))
 	args := []string{"--name", "web", "-p", "8080:80", "busybox", "sleep", "1000"}
 	script := must(t, h.Run(append([]string{"run", "--dry-run"}, args...)...))
 	r := h.Run(append([]string{"run", "-d", "--explain"}, args...)...)

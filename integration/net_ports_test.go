@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,9 +33,13 @@ func wantClosed(t testing.TB, h *host.Host, addr string) {
 	l.Close()
 }
 
-// publishedRules counts the DNAT rules.
+// publishedRules counts the DNAT rules, or the elements that stand for them.
 func publishedRules(t testing.TB, h *host.Host) int {
 	t.Helper()
+	if h.Backend() == host.Native {
+		element := regexp.MustCompile(`(tcp|udp|sctp) \. \d+ comment "mini:`)
+		return len(element.FindAllString(must(t, h.Exec("nft", "list", "ruleset")), -1))
+	}
 	return strings.Count(must(t, h.Exec("iptables-save", "-t", "nat")), "-j DNAT")
 }
 

@@ -191,8 +191,12 @@ func (e element) mapName() string {
 	return mapAny
 }
 
-// digest tells a rule from all others.
+// digest tells a rule from all others of its owner.
 func digest(r firewall.Rule) string {
-	sum := sha256.Sum256([]byte(r.Table + " " + r.Chain + " " + strings.Join(r.Spec, " ")))
+	spec := slices.Clone(r.Spec)
+	if i := slices.Index(spec, "--comment"); i >= 0 {
+		spec = slices.Delete(spec, i, i+2)
+	}
+	sum := sha256.Sum256([]byte(r.Table + " " + r.Chain + " " + strings.Join(spec, " ")))
 	return hex.EncodeToString(sum[:4])
 }
