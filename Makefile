@@ -28,7 +28,7 @@ build: ## build bin/mini, one static binary
 install: build ## copy it to PREFIX/bin (default /usr/local/bin)
 	install -D -m 755 bin/mini $(DESTDIR)$(PREFIX)/bin/mini
 
-test: preflight vet lint unit integration ## run everything: vet, lint, unit and integration tests
+test: preflight vet lint unit integration integration-nftables ## run everything: vet, lint, unit and integration tests
 	@echo '== all passed'
 
 preflight: ## say what this machine lacks
@@ -52,6 +52,10 @@ unit: ## run the unit tests
 integration: ## run the tests of the built binary in private hosts (root)
 	@echo '== integration tests'
 	go test -count=1 -timeout=20m ./integration/...
+
+integration-nftables: ## run them once more with the firewall driver nftables (root)
+	@echo '== integration tests, nftables'
+	MINI_TEST_BACKEND=nftables go test -count=1 -timeout=20m ./integration
 
 race: ## run all tests under the race detector (needs a C compiler)
 	@echo '== race detector'

@@ -100,18 +100,18 @@ func (m *Manager) stepRules(name, why string, drop, add []firewall.Rule) []plan.
 func (m *Manager) swap(ctx context.Context, drop, add []firewall.Rule) error {
 	switch {
 	case len(drop) == 0:
-		return m.fw.AddAll(ctx, add)
+		return m.fw().AddAll(ctx, add)
 	case len(add) == 0:
-		return m.fw.RemoveAll(ctx, drop)
+		return m.fw().RemoveAll(ctx, drop)
 	}
-	if err := m.fw.Replace(ctx, drop, add); err == nil {
+	if err := m.fw().Replace(ctx, drop, add); err == nil {
 		return nil
 	}
-	if err := m.fw.RemoveAll(ctx, drop); err != nil {
+	if err := m.fw().RemoveAll(ctx, drop); err != nil {
 		return err
 	}
 	for _, r := range add { // it may have been killed after it had added them
-		if _, err := m.fw.Ensure(ctx, r); err != nil {
+		if _, err := m.fw().Ensure(ctx, r); err != nil {
 			return err
 		}
 	}

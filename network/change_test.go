@@ -33,7 +33,7 @@ func (w *world) recorded(when string, b *box) {
 	if n := strings.Count(w.sh(w.m.opt.IPTables+" -t nat -S DOCKER"), "-j DNAT"); n != len(b.ep.Rules) {
 		w.t.Errorf("%s: the chain has %d rules, want %d:\n%s", when, n, len(b.ep.Rules), w.sh(w.m.opt.IPTables+" -t nat -S DOCKER"))
 	}
-	if ok, err := w.m.fw.HasAll(context.Background(), b.ep.Rules); !ok || err != nil {
+	if _, missing, err := w.m.fw().Gaps(context.Background(), b.ep.Rules); len(missing) > 0 || err != nil {
 		w.t.Errorf("%s: a rule on record is missing: %v", when, err)
 	}
 }

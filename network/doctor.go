@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/firewall/nft"
 	"github.com/minirt/mini/plan"
 )
 
@@ -198,13 +199,19 @@ func (d *doctor) takeIn() (err error) {
 	if d.links, err = d.h.LinkList(); err != nil {
 		return linkErr("listing", "links", err)
 	}
-	if d.rules, err = m.fw.Listing(d.ctx); err != nil {
+	if d.rules, err = m.fw().Listing(d.ctx); err != nil {
 		return err
 	}
-	if d.other, err = m.fw.OtherListing(d.ctx); err != nil {
+	if d.other, err = m.fw().OtherListing(d.ctx); err != nil {
 		return err
 	}
-	return d.takeInNetworks()
+	if err := d.takeInNetworks(); err != nil {
+		return err
+	}
+	if n, ok := m.fw().(*nft.Driver); ok {
+		n.Recognise(d.rules, d.known())
+	}
+	return nil
 }
 
 func (d *doctor) takeInNetworks() error {

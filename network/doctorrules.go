@@ -20,7 +20,7 @@ func (d *doctor) hasRule(r firewall.Rule) bool {
 	if !d.rules.Has(firewall.Chain{Table: r.Table, Name: r.Chain}) {
 		return false
 	}
-	ok, err := d.m.fw.Has(r)
+	ok, err := d.m.fw().Has(r)
 	return ok && err == nil
 }
 
@@ -169,13 +169,13 @@ func (d *doctor) restore(c firewall.Chain, there, all []firewall.Rule) []plan.St
 	step := plan.Step{
 		Name: "put mini's rules back into " + chainName(c),
 		Why:  "All of them anew, because their order decides.",
-		Do:   func(ctx context.Context) error { return d.m.fw.Replace(ctx, there, all) },
+		Do:   func(ctx context.Context) error { return d.m.fw().Replace(ctx, there, all) },
 	}
 	for _, r := range there {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, d.m.fw().DeleteCommand(r))
 	}
 	for _, r := range all {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, d.m.fw().AddCommand(r))
 	}
 	if !slices.ContainsFunc(d.put, func(r firewall.Rule) bool { return r.Table == c.Table && r.Chain == c.Name }) {
 		d.drop, d.put = append(d.drop, there...), append(d.put, all...)
@@ -190,7 +190,7 @@ func (d *doctor) missingChains(table string) []plan.Step {
 	if len(missing) == 0 {
 		return nil
 	}
-	step := stepChains(d.m.fw, missing)
+	step := stepChains(d.m.fw(), missing)
 	step.Name += " in table " + table
 	return []plan.Step{step}
 }
@@ -238,6 +238,21 @@ func (d *doctor) checkHead() {
 
 // checkLeftovers looks for rules and links of mini's that are not on record.
 func (d *doctor) checkLeftovers() {
+	known := d.known()
+	for r, owner := range d.rules.Tagged {
+		if d.isMine(owner) && !containsRule(known, r.Rule()) {
+			d.add(NewFinding(chainName(r.Chain), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
+				d.m.stepDropRules("remove the leftover rule "+r.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.unowned)) {
+		d.dropUnowned(id, d.unowned[id])
+	}
+	d.checkLinks()
+}
+
+// known gives all rules on record.
+func (d *doctor) known() []firewall.Rule {
 	known := slices.Clone(d.shared.Rules)
 	for _, w := range d.wards {
 		if w.mk != nil {
@@ -250,16 +265,7 @@ func (d *doctor) checkLeftovers() {
 	for _, mk := range d.unowned {
 		known = append(known, mk.Rules...)
 	}
-	for r, owner := range d.rules.Tagged {
-		if d.isMine(owner) && !containsRule(known, r.Rule()) {
-			d.add(NewFinding(chainName(r.Chain), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
-				d.m.stepDropRules("remove the leftover rule "+r.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(d.unowned)) {
-		d.dropUnowned(id, d.unowned[id])
-	}
-	d.checkLinks()
+	return known
 }
 
 // isMine tells whether a tag is this mini's: another one's look alike.

@@ -104,7 +104,7 @@ func (w *world) leavesNothing(n *Network, boxes ...*box) {
 		w.stop(b)
 	}
 	w.must(w.m.Remove(context.Background(), n, nil))
-	if left := w.sh(w.m.opt.IPTables + "-save | grep -e mini:" + n.tag() + " || true"); left != "" {
-		w.t.Errorf("left of network %s:\n%s", n.Name, left)
+	if rules := w.rules(); strings.Contains(rules, "mini:"+n.tag()) {
+		w.t.Errorf("left of network %s:\n%s", n.Name, rules)
 	}
 }

@@ -173,7 +173,7 @@ func TestRanges(t *testing.T) {
 				}
 			}
 			// Why the second range has ten rules: with one, the kernel counts on.
-			w.must(w.m.fw.RemoveAll(context.Background(), a.ep.Rules[1:]))
+			w.must(w.m.fw().RemoveAll(context.Background(), a.ep.Rules[1:]))
 			w.sh(backend + " -t nat -A DOCKER -p tcp --dport 9000:9009 -j DNAT --to-destination 172.17.0.2:8000-8009/9000")
 			first, second := w.portAt(hostAddr+":9005", 40100), w.portAt("192.0.2.9:9005", 40100)
 			if first != "8005" {

@@ -34,7 +34,10 @@ type chainDriver interface {
 }
 
 type ruleReader interface {
+	Has(r firewall.Rule) (bool, error)
 	List(c firewall.Chain) ([]string, error)
+	Listing(ctx context.Context) (*firewall.Listing, error)
+	OtherListing(ctx context.Context) (*firewall.Listing, error)
 	Gaps(ctx context.Context, rules []firewall.Rule) (drop, add []firewall.Rule, err error)
 }
 

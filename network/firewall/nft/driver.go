@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
-
 	"github.com/minirt/mini/network/firewall"
 )
 
@@ -29,15 +27,10 @@ func (d *Driver) EnsureChain(c firewall.Chain) (made bool, err error) {
 	if err != nil || s.hasChain(c) {
 		return false, err
 	}
-	b, err := d.begin()
-	if err != nil {
-		return false, err
-	}
-	b.ground()
-	if err := b.addChain(c); err != nil {
-		return false, err
-	}
-	return true, b.commit()
+	return true, d.change(func(b *batch) error {
+		b.ground()
+		return b.addChain(c)
+	})
 }
 
 // DeleteChain deletes a chain that is empty and that nothing jumps to. It says
@@ -54,37 +47,26 @@ func (d *Driver) DeleteChains(_ context.Context, chains []firewall.Chain) (stay 
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.begin()
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range chains {
-		switch {
-		case !s.hasChain(c):
-		case s.inUse(c):
-			stay = append(stay, c)
-		default:
-			chain := &nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table}
-			b.conn.FlushChain(chain)
-			b.conn.DelChain(chain)
-			delete(s.chains, chain.Name)
+	err = d.change(func(b *batch) error {
+		for _, c := range chains {
+			switch {
+			case !s.hasChain(c):
+			case s.inUse(c):
+				stay = append(stay, c)
+			default:
+				b.deleteChain(c)
+				delete(s.chains, chainName(c.Table, c.Name))
+			}
 		}
+		if len(s.chains) > 0 && s.bare() {
+			b.conn.DelTable(b.table)
+		}
+		return nil
+	})
+	if isGone(err) {
+		err = nil // somebody else was faster
 	}
-	if len(s.chains) == 0 {
-		return stay, b.commitUnlessGone()
-	}
-	if s.bare() {
-		b.conn.DelTable(b.table)
-	}
-	return stay, b.commitUnlessGone()
-}
-
-// commitUnlessGone is commit where what is missing is no error.
-func (b *batch) commitUnlessGone() error {
-	if err := b.commit(); !isGone(err) {
-		return err
-	}
-	return nil
+	return stay, err
 }
 
 // List gives the rules of a chain, as far as it matters who made them: a rule
@@ -116,29 +98,19 @@ func (d *Driver) AddTogether(_ context.Context, chains []firewall.Chain, rules [
 	if err != nil {
 		return nil, false, err
 	}
-	for _, r := range parsed {
-		if s.hasOwner(r.owner()) {
-			return nil, false, nil
+	if slices.ContainsFunc(parsed, func(r rule) bool { return s.hasOwner(r.owner()) }) {
+		return nil, false, nil
+	}
+	made = slices.DeleteFunc(slices.Clone(chains), s.hasChain)
+	return made, true, d.change(func(b *batch) error {
+		b.ground()
+		for _, c := range made {
+			if err := b.addChain(c); err != nil {
+				return err
+			}
 		}
-	}
-	b, err := d.begin()
-	if err != nil {
-		return nil, false, err
-	}
-	b.ground()
-	for _, c := range chains {
-		if s.hasChain(c) {
-			continue
-		}
-		made = append(made, c)
-		if err := b.addChain(c); err != nil {
-			return nil, false, err
-		}
-	}
-	if err := b.add(parsed); err != nil {
-		return nil, false, err
-	}
-	return made, true, b.commit()
+		return b.add(parsed)
+	})
 }
 
 // Ensure adds a rule unless it exists, and says whether it added it.
@@ -241,32 +213,34 @@ func (d *Driver) Replace(_ context.Context, drop, add []firewall.Rule) error {
 	if err != nil {
 		return err
 	}
-	b, err := d.begin()
-	if err != nil {
-		return err
-	}
-	others, err := b.deleteElements(gone)
-	if err != nil {
-		return err
-	}
-	if len(others) > 0 {
-		s, err := d.read()
+	return d.change(func(b *batch) error {
+		others, err := b.deleteElements(gone)
 		if err != nil {
 			return err
 		}
-		for _, r := range others {
-			if n := s.find(r); n != nil {
-				err = errors.Join(err, b.conn.DelRule(n))
-			}
+		if err := d.deleteRules(b, others); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("deleting rules: %w", err)
-		}
+		return b.add(fresh)
+	})
+}
+
+// deleteRules finds the kernel's handles of rules, and leaves out what is gone.
+func (d *Driver) deleteRules(b *batch, rules []rule) error {
+	if len(rules) == 0 {
+		return nil
 	}
-	if err := b.add(fresh); err != nil {
+	s, err := d.read()
+	if err != nil {
 		return err
 	}
-	return b.commit()
+	var errs []error
+	for _, r := range rules {
+		if n := s.find(r); n != nil {
+			errs = append(errs, b.conn.DelRule(n))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func parseAll(rules []firewall.Rule) ([]rule, error) {

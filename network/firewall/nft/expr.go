@@ -53,16 +53,23 @@ func (r rule) verdict() []expr.Any {
 	case masquerade:
 		return []expr.Any{&expr.Masq{}}
 	case dnat:
-		to := r.to.Addr().As4()
-		return []expr.Any{
-			&expr.Immediate{Register: unix.NFT_REG_1, Data: to[:]},
-			&expr.Immediate{Register: unix.NFT_REG_2, Data: binaryutil.BigEndian.PutUint16(r.to.Port())},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2, Specified: true},
-		}
+		return r.rewrite()
 	default:
 		verdict.Kind, verdict.Chain = expr.VerdictJump, r.target
 	}
 	return []expr.Any{verdict}
+}
+
+// rewrite gives a packet another destination.
+func (r rule) rewrite() []expr.Any {
+	to := r.to.As4()
+	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1}
+	out := []expr.Any{&expr.Immediate{Register: unix.NFT_REG_1, Data: to[:]}}
+	if r.toPort != 0 {
+		out = append(out, &expr.Immediate{Register: unix.NFT_REG_2, Data: binaryutil.BigEndian.PutUint16(r.toPort)})
+		nat.RegProtoMin, nat.Specified = unix.NFT_REG_2, true
+	}
+	return append(out, nat)
 }
 
 func (m match) exprs() []expr.Any {
@@ -87,7 +94,11 @@ func (m match) exprs() []expr.Any {
 	case matchProto:
 		return compare(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}, []byte{protocols[m.text]})
 	case matchPort:
-		return compare(&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}, binaryutil.BigEndian.PutUint16(m.port))
+		load := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}
+		if m.last != 0 {
+			return []expr.Any{load, &expr.Range{Op: op, Register: reg, FromData: binaryutil.BigEndian.PutUint16(m.port), ToData: binaryutil.BigEndian.PutUint16(m.last)}}
+		}
+		return compare(load, binaryutil.BigEndian.PutUint16(m.port))
 	default:
 		return m.state()
 	}

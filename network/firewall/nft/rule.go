@@ -28,8 +28,9 @@ type rule struct {
 	chain   string
 	first   bool
 	matches []match
-	target  string // one of the above, or the name of a chain
-	to      netip.AddrPort
+	target  string     // one of the above, or the name of a chain
+	to      netip.Addr // of DNAT
+	toPort  uint16     // 0: the port stays
 	comment string
 }
 
@@ -40,6 +41,7 @@ type match struct {
 	prefix netip.Prefix
 	text   string // of an interface, a protocol or a list of states
 	port   uint16
+	last   uint16 // of a range of ports, or 0
 }
 
 type matchKind int
@@ -70,6 +72,11 @@ func parse(r firewall.Rule) (rule, error) {
 	fail := func(err error) (rule, error) {
 		return rule{}, fmt.Errorf("the nftables driver cannot express the rule %q: %w", strings.Join(r.Spec, " "), err)
 	}
+	if len(r.Spec) == 2 && r.Spec[0] == "--comment" {
+		// Of a listing, see Driver.Listing: enough to find the rule and delete it.
+		out.comment, out.target = r.Spec[1], goBack
+		return out, nil
+	}
 	not := false
 	for words := r.Spec; len(words) > 0; {
 		if words[0] == "!" {
@@ -90,12 +97,16 @@ func parse(r firewall.Rule) (rule, error) {
 	if out.target == dnat && !out.to.IsValid() {
 		return fail(errors.New("DNAT to nowhere"))
 	}
-	out.comment += " #" + digest(r)
+	out.comment = clip(out.comment) + " #" + digest(r)
 	if out.jumps() {
 		out.target = chainName(r.Table, out.target)
 	}
 	return out, nil
 }
+
+// clip shortens an owner's tag to what a comment of nftables can hold, with the
+// digest: 127 bytes, see NFTNL_UDATA_COMMENT_MAXLEN in libnftnl.
+func clip(tag string) string { return tag[:min(len(tag), 110)] }
 
 // option reads one option and its value.
 func (r *rule) option(name, value string, not bool) (err error) {
@@ -106,7 +117,7 @@ func (r *rule) option(name, value string, not bool) (err error) {
 	case "-j":
 		r.target = value
 	case "--to-destination":
-		r.to, err = netip.ParseAddrPort(value)
+		err = r.destination(value)
 	default:
 		kind, ok := kinds[name]
 		if !ok {
@@ -119,17 +130,33 @@ func (r *rule) option(name, value string, not bool) (err error) {
 	return err
 }
 
+// destination reads IP or IP:PORT.
+func (r *rule) destination(text string) (err error) {
+	if r.to, err = netip.ParseAddr(text); err != nil {
+		to, portErr := netip.ParseAddrPort(text)
+		r.to, r.toPort, err = to.Addr(), to.Port(), portErr
+	}
+	if err == nil && !r.to.Is4() {
+		err = fmt.Errorf("%s is not of IPv4", text)
+	}
+	return err
+}
+
 func (m *match) parseValue() (err error) {
 	switch m.kind {
 	case matchSource, matchDest:
 		if !strings.Contains(m.text, "/") {
 			m.text += "/32"
 		}
-		m.prefix, err = netip.ParsePrefix(m.text)
+		if m.prefix, err = netip.ParsePrefix(m.text); err == nil && !m.prefix.Addr().Is4() {
+			err = fmt.Errorf("%s is not of IPv4", m.text)
+		}
 	case matchPort:
-		var n uint64
-		n, err = strconv.ParseUint(m.text, 10, 16)
-		m.port = uint16(n)
+		first, last, isRange := strings.Cut(m.text, ":")
+		m.port, err = parsePort(first)
+		if err == nil && isRange {
+			m.last, err = parsePort(last)
+		}
 	case matchLocal:
 		if m.text != "LOCAL" {
 			err = fmt.Errorf("unknown type of address %s", m.text)
@@ -148,6 +175,11 @@ func (m *match) parseValue() (err error) {
 	return err
 }
 
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint16(n), err
+}
+
 // jumps says that the target is a chain.
 func (r rule) jumps() bool {
 	return !slices.Contains([]string{accept, drop, masquerade, dnat, goBack}, r.target)
@@ -155,10 +187,10 @@ func (r rule) jumps() bool {
 
 // element gives the map element that stands for a published port's rule.
 func (r rule) element() (e element, ok bool) {
-	if r.target != dnat {
+	if r.target != dnat || r.toPort == 0 {
 		return e, false
 	}
-	e = element{to: r.to, comment: r.comment}
+	e = element{to: netip.AddrPortFrom(r.to, r.toPort), comment: r.comment}
 	for _, m := range r.matches {
 		switch m.kind {
 		case matchDest:
@@ -166,13 +198,17 @@ func (r rule) element() (e element, ok bool) {
 		case matchProto:
 			e.proto = port.Proto(m.text)
 		case matchPort:
-			e.port = m.port
+			if e.port = m.port; m.last != 0 {
+				return e, false
+			}
 		default:
 			return e, false
 		}
-		ok = !m.not
+		if m.not {
+			return e, false
+		}
 	}
-	return e, ok && e.proto != "" && e.port != 0
+	return e, e.proto != "" && e.port != 0
 }
 
 // element is one entry of the maps ports and ports-at.

@@ -22,10 +22,11 @@ type state struct {
 // read asks the kernel. A table that is not there is empty.
 func (d *Driver) read() (state, error) {
 	s := state{chains: make(map[string][]*nftables.Rule)}
-	b, err := d.begin()
+	b, end, err := d.open()
 	if err != nil {
 		return s, err
 	}
+	defer end()
 	fail := func(err error) (state, error) {
 		return state{}, fmt.Errorf("reading the nftables table ip %s: %w", d.table, err)
 	}
@@ -103,8 +104,7 @@ func (s state) hasChain(c firewall.Chain) bool {
 // is jumped to.
 func (s state) inUse(c firewall.Chain) bool {
 	name := chainName(c.Table, c.Name)
-	lookup := func(r *nftables.Rule) bool { return c.Table == "nat" && comment(r) == "" }
-	if slices.ContainsFunc(s.chains[name], func(r *nftables.Rule) bool { return !lookup(r) }) {
+	if slices.ContainsFunc(s.chains[name], func(r *nftables.Rule) bool { return !looksUpPorts(c.Table, r) }) {
 		return true
 	}
 	for _, rules := range s.chains {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/minirt/mini/network/firewall"
@@ -103,8 +104,9 @@ func (e element) value() string { return fmt.Sprintf("%s . %d", e.to.Addr(), e.t
 // text is the rule in nft's language.
 func (r rule) text() string {
 	var words []string
+	hasPort := slices.ContainsFunc(r.matches, func(m match) bool { return m.kind == matchPort })
 	for _, m := range r.matches {
-		if m.kind == matchProto {
+		if m.kind == matchProto && hasPort {
 			continue // the port says it: tcp dport
 		}
 		words = append(words, m.words(r.proto())...)
@@ -112,7 +114,11 @@ func (r rule) text() string {
 	words = append(words, "counter")
 	switch {
 	case r.target == dnat:
-		words = append(words, "dnat", "to", r.to.String())
+		to := r.to.String()
+		if r.toPort != 0 {
+			to += fmt.Sprintf(":%d", r.toPort)
+		}
+		words = append(words, "dnat", "to", to)
 	case r.jumps():
 		words = append(words, "jump", r.target)
 	default:
@@ -148,8 +154,10 @@ func (m match) words(proto string) []string {
 		if m.text == stateDNAT {
 			words, value = []string{"ct", "status"}, "dnat"
 		}
+	case matchProto:
+		words = []string{"meta", "l4proto"}
 	case matchPort:
-		words = []string{proto, "dport"}
+		words, value = []string{proto, "dport"}, strings.ReplaceAll(m.text, ":", "-")
 	}
 	if m.not {
 		words = append(words, "!=")
