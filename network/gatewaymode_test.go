@@ -47,7 +47,7 @@ func TestRouted(t *testing.T) {
 		if want := "network routed is routed"; len(w.notices) != 1 || !strings.Contains(w.notices[0], want) {
 			t.Errorf("got notices %q, want one with %q", w.notices, want)
 		}
-		if rules := w.sh(w.m.opt.IPTables + "-save -t nat; " + w.m.opt.IPTables + "-save -t raw"); strings.Contains(rules, n.tag()) {
+		if rules := w.chain("nat", "POSTROUTING") + w.chain("nat", "DOCKER") + w.chain("raw", "DOCKER-RAW"); strings.Contains(rules, n.tag()) {
 			t.Errorf("a routed network has rules of translation:\n%s", rules)
 		}
 		w.stop(c)
