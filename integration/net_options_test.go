@@ -63,7 +63,7 @@ func TestRoutedNetwork(t *testing.T) {
 // TestDoctorKnowsNetworkOptions: what a network lacks by its options is no damage.
 func TestDoctorKnowsNetworkOptions(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t)
+	h := busyboxHost(t, host.Iptables(host.NFT))
 	for name, flags := range map[string][]string{
 		"routed": {"-o", "gateway_mode=routed"}, "open": {"-o", "gateway_mode=nat-unprotected"},
 		"isolated": {"-o", "gateway_mode=isolated", "--internal"}, "plain": {"-o", "masquerade=false"}, "lonely": {"-o", "icc=false"},

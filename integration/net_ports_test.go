@@ -37,7 +37,7 @@ func wantClosed(t testing.TB, h *host.Host, addr string) {
 func publishedRules(t testing.TB, h *host.Host) int {
 	t.Helper()
 	if h.Backend() == host.Native {
-		element := regexp.MustCompile(`(tcp|udp|sctp) \. \d+ comment "mini:`)
+		element := regexp.MustCompile(`(tcp|udp|sctp) \. \d+ comment "mini:|dnat to`)
 		return len(element.FindAllString(must(t, h.Exec("nft", "list", "ruleset")), -1))
 	}
 	return strings.Count(must(t, h.Exec("iptables-save", "-t", "nat")), "-j DNAT")

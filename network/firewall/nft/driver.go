@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/nftables"
+
 	"github.com/minirt/mini/network/firewall"
 )
 
@@ -238,6 +240,8 @@ func (d *Driver) deleteRules(b *batch, rules []rule) error {
 	for _, r := range rules {
 		if n := s.find(r); n != nil {
 			errs = append(errs, b.conn.DelRule(n))
+		} else if e := s.element(r); e != nil { // known by its comment alone
+			errs = append(errs, b.conn.SetDeleteElements(e.set, []nftables.SetElement{e.SetElement}))
 		}
 	}
 	return errors.Join(errs...)

@@ -40,8 +40,8 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 			}
 		}
 		if table == "nat" && !isBase {
-			for i, text := range s.elements {
-				listed.Rules = append(listed.Rules, listedRule(c, text, i))
+			for i, e := range s.elements {
+				listed.Rules = append(listed.Rules, listedRule(c, e.Comment, i))
 			}
 		}
 		l.Chains[c] = listed

@@ -14,9 +14,14 @@ import (
 
 // state is what the kernel has of our table.
 type state struct {
-	chains map[string][]*nftables.Rule
-	// elements holds the comments of the maps' elements.
-	elements []string
+	chains   map[string][]*nftables.Rule
+	elements []mapElement
+}
+
+// mapElement is an element of one of the maps.
+type mapElement struct {
+	set *nftables.Set
+	nftables.SetElement
 }
 
 // read asks the kernel. A table that is not there is empty.
@@ -53,7 +58,7 @@ func (d *Driver) read() (state, error) {
 			return fail(err)
 		}
 		for _, e := range elements {
-			s.elements = append(s.elements, e.Comment)
+			s.elements = append(s.elements, mapElement{b.portMap(name), e})
 		}
 	}
 	return s, nil
@@ -79,7 +84,7 @@ func (s state) index(r rule) int {
 
 func (s state) has(r rule) bool {
 	if _, ok := r.element(); ok {
-		return slices.Contains(s.elements, r.comment)
+		return s.element(r) != nil
 	}
 	return s.index(r) >= 0
 }
@@ -92,7 +97,16 @@ func (s state) hasOwner(owner string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.elements, his)
+	return slices.ContainsFunc(s.elements, func(e mapElement) bool { return his(e.Comment) })
+}
+
+// element gives the map element that stands for a rule, nil when there is none.
+func (s state) element(r rule) *mapElement {
+	i := slices.IndexFunc(s.elements, func(e mapElement) bool { return e.Comment == r.comment })
+	if i < 0 {
+		return nil
+	}
+	return &s.elements[i]
 }
 
 func (s state) hasChain(c firewall.Chain) bool {
