@@ -178,6 +178,14 @@ func TestPortAddTakesOverUDP(t *testing.T) {
 	}
 }
 
+// ruleCalls are the system calls of a change of rules.
+func (c calm) ruleCalls() []string {
+	if c.Backend() == host.Native {
+		return []string{"sendmsg"}
+	}
+	return []string{"clone3,clone,vfork", "wait4,waitid"}
+}
+
 // TestMonitorKilledWhilePublishing: the monitor, or an iptables that it runs, is
 // killed at the nth system call of a kind. The next command finds all that is left.
 func TestMonitorKilledWhilePublishing(t *testing.T) {
@@ -189,12 +197,8 @@ func TestMonitorKilledWhilePublishing(t *testing.T) {
 		t.Skip("SKIPPED, NOT TESTED:", err)
 	}
 	c := newCalm(t)
-	rules := "wait4,waitid" // for the end of iptables
-	if c.Backend() == host.Native {
-		rules = "sendmsg"
-	}
 	for _, command := range []string{"port add box 8081:81", "port rm box 7001:7001"} {
-		c.killAtEachCall(command, "bind,listen", "renameat,renameat2,rename", "clone3,clone,vfork", "openat", rules, "write")
+		c.killAtEachCall(command, append(c.ruleCalls(), "bind,listen", "renameat,renameat2,rename", "openat", "write")...)
 	}
 	c.works()
 }

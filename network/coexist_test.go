@@ -129,7 +129,7 @@ func TestInternal(t *testing.T) {
 		w.must(err)
 		defer host.Close()
 		w.serve(host, ":22")
-		w.sh(w.m.opt.IPTables + " -A INPUT -p tcp --dport 22 -j ACCEPT") // an administrator's
+		w.acceptSSH()
 		w.answers("host to a", host, w.addr(a)+":80", n.Gateway.String())
 		w.answers("c to the host", c.ns, w.find(Bridge).Gateway.String()+":22", w.addr(c))
 		w.blocked("a to the host's address on the bridge", a.ns, n.Gateway.String()+":22")
@@ -137,6 +137,16 @@ func TestInternal(t *testing.T) {
 		w.blocked("a to the host's address on another bridge", a.ns, w.find(Bridge).Gateway.String()+":22")
 		w.leavesNothing(n, a, b)
 	})
+}
+
+// acceptSSH is what an administrator does.
+func (w *world) acceptSSH() {
+	w.t.Helper()
+	if w.m.opt.Firewall == NFTables {
+		w.sh("nft 'add table ip admin; add chain ip admin in { type filter hook input priority 0; }; add rule ip admin in tcp dport 22 accept'")
+		return
+	}
+	w.sh(w.m.opt.IPTables + " -A INPUT -p tcp --dport 22 -j ACCEPT")
 }
 
 // TestUDPFlowMovesOn: a client that never pauses reaches the new container, not

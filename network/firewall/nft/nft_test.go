@@ -28,7 +28,7 @@ func TestText(t *testing.T) {
 		"-i mini0 ! -o mini0 -m comment --comment mini:x -j ACCEPT":             `iifname "mini0" oifname != "mini0" counter accept comment "mini:x #`,
 		"-s 10.0.0.0/8 -d 192.0.2.1 -m comment --comment mini:x -j DROP":        `ip saddr 10.0.0.0/8 ip daddr 192.0.2.1 counter drop comment "mini:x #`,
 		"-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN":                  `ct state related,established counter return comment " #`,
-		"-m conntrack ! --ctstate DNAT -j OTHER":                                `ct status != dnat counter jump filter-OTHER comment " #`,
+		"-m conntrack ! --ctstate DNAT -j OTHER":                                `ct status ! dnat counter jump filter-OTHER comment " #`,
 		"-m addrtype ! --dst-type LOCAL -j MASQUERADE":                          `fib daddr type != local counter masquerade comment " #`,
 		"-p tcp -m tcp --dport 70:79 -j DNAT --to-destination 10.0.0.2":         `tcp dport 70-79 counter dnat to 10.0.0.2 comment " #`,
 		"-i eth0 -p udp -m udp --dport 53 -j DNAT --to-destination 10.0.0.2:54": `iifname "eth0" udp dport 53 counter dnat to 10.0.0.2:54 comment " #`,

@@ -159,7 +159,10 @@ func (m match) words(proto string) []string {
 	case matchPort:
 		words, value = []string{proto, "dport"}, strings.ReplaceAll(m.text, ":", "-")
 	}
-	if m.not {
+	switch {
+	case m.not && m.kind == matchState:
+		words = append(words, "!") // none of these bits
+	case m.not:
 		words = append(words, "!=")
 	}
 	return append(words, value)
