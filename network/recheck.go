@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/firewall/nft"
 	"github.com/minirt/mini/plan"
 )
 
@@ -44,6 +45,10 @@ func (m *Manager) jumpsStand(mk *mark) bool {
 	var jumps []firewall.Rule
 	for _, r := range firewall.Base(mk.Prefix, m.owner).Rules {
 		jumps = append(jumps, r.Rule)
+	}
+	if n, isNative := m.fw().(*nft.Driver); isNative {
+		ok, err := n.JumpsStand(jumps)
+		return ok && err == nil
 	}
 	ok, err := firewall.JumpsStand(mk.Backend, jumps)
 	return ok && err == nil
@@ -116,17 +121,17 @@ func (d *doctor) stepPutBack() plan.Step {
 					return err
 				}
 			}
-			if err := d.m.fw.Replace(ctx, d.drop, d.put); err != nil {
+			if err := d.m.fw().Replace(ctx, d.drop, d.put); err != nil {
 				return err
 			}
 			return d.m.takeBack(ctx, d.owners)
 		},
 	}
 	for _, r := range d.drop {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, d.m.fw().DeleteCommand(r))
 	}
 	for _, r := range d.put {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, d.m.fw().AddCommand(r))
 	}
 	return step
 }
@@ -137,7 +142,7 @@ func (m *Manager) takeBack(ctx context.Context, owners []*Endpoint) error {
 	for _, ep := range slices.Compact(owners) {
 		now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
 		if errors.Is(err, ErrNotFound) || err == nil && now.ID != ep.ID {
-			err = m.fw.RemoveAll(ctx, ep.Rules)
+			err = m.fw().RemoveAll(ctx, ep.Rules)
 		}
 		errs = append(errs, err)
 	}
@@ -175,10 +180,10 @@ func (m *Manager) publish(ctx context.Context, ep *Endpoint) error {
 	defer unlock()
 	st, err := os.Stat(m.republishedPath())
 	if err != nil || st.ModTime().Before(ep.Created) {
-		return m.fw.AddAll(ctx, ep.Rules)
+		return m.fw().AddAll(ctx, ep.Rules)
 	}
 	for _, r := range ep.Rules {
-		if _, err := m.fw.Ensure(ctx, r); err != nil {
+		if _, err := m.fw().Ensure(ctx, r); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,37 @@ func TestStartRepairsTheRules(t *testing.T) {
 	}
 }
 
+// TestStartRepairsNFTables is the same for mini's own table.
+func TestStartRepairsNFTables(t *testing.T) {
+	w := newWorld(t, NFTables, "0")
+	ctx, def := context.Background(), w.find(Bridge)
+	a := w.start(def, "a", "8080:80")
+	w.serveIn(a)
+	other := w.start(w.create(CreateOptions{Name: "web"}), "other")
+	whole := w.rules()
+	for i, hurt := range []string{
+		"flush ruleset", "flush table ip mini", "flush chain ip mini filter-FORWARD", "flush chain ip mini nat-PREROUTING",
+		"flush chain ip mini raw-PREROUTING; flush chain ip mini raw-DOCKER-RAW", "insert rule ip mini filter-FORWARD counter drop",
+	} {
+		w.sh("nft '" + hurt + "'")
+		w.must(w.m.Up(ctx, def, nil))
+		w.answers("outside, after "+hurt, w.outside, hostAddr+":8080", outsideAddr)
+		w.blocked("another network, after "+hurt, other.ns, w.addr(a)+":80")
+		w.before(w.chain("filter", "FORWARD"), "jump filter-DOCKER-USER", "jump filter-DOCKER-FORWARD")
+		if len(w.notices) != i+1 {
+			t.Errorf("after %s: the notices are %q", hurt, w.notices)
+		}
+	}
+	w.sh("nft delete rule ip mini filter-FORWARD handle $(nft -a list chain ip mini filter-FORWARD | sed -n 's/.*counter packets.* drop # handle //p')")
+	if now := w.rules(); now != whole {
+		t.Errorf("repaired:\n%s\nwant:\n%s", now, whole)
+	}
+	w.must(w.m.Up(ctx, def, nil))
+	if n := len(w.notices); n != 6 {
+		t.Errorf("a start without need says %q", w.notices[6:])
+	}
+}
+
 // TestFlushWhileContainersStart: somebody flushes the firewall again and again
 // while containers start side by side. After one more start all rules are there,
 // each once, and in the end none is left.

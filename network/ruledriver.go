@@ -24,6 +24,7 @@ type ruleDriver interface {
 	ruleWriter
 	rulePrinter
 	Lend(f *os.File) (end func())
+	Backend() (firewall.Backend, error)
 }
 
 type chainDriver interface {

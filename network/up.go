@@ -207,7 +207,7 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 	}
 	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
 	// Without the program nothing comes up, and whoever runs it says so.
-	mk.Backend, _ = m.fw.Backend()
+	mk.Backend, _ = m.fw().Backend()
 	if mk.Boot, err = m.bootID(); err != nil {
 		return nil, err
 	}

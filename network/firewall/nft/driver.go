@@ -52,7 +52,7 @@ func (d *Driver) DeleteChains(_ context.Context, chains []firewall.Chain) (stay 
 	err = d.change(func(b *batch) error {
 		for _, c := range chains {
 			switch {
-			case !s.hasChain(c):
+			case !s.exists(c):
 			case s.inUse(c):
 				stay = append(stay, c)
 			default:

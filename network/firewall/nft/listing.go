@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -30,8 +29,10 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 		table, chain, _ := strings.Cut(name, "-")
 		c := firewall.Chain{Table: table, Name: chain}
 		listed := &firewall.ListedChain{}
-		isBase := slices.ContainsFunc(baseChains, func(b baseChain) bool { return b.name() == name })
-		if isBase {
+		if !s.hasChain(c) {
+			continue
+		}
+		if isBase(name) {
 			listed.Policy = accept
 		}
 		for i, r := range rules {
@@ -39,7 +40,7 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 				listed.Rules = append(listed.Rules, listedRule(c, comment(r), i))
 			}
 		}
-		if table == "nat" && !isBase {
+		if table == "nat" && !isBase(name) {
 			for i, e := range s.elements {
 				listed.Rules = append(listed.Rules, listedRule(c, e.Comment, i))
 			}

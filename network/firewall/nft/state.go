@@ -44,7 +44,7 @@ func (d *Driver) read() (state, error) {
 			continue
 		}
 		rules, err := b.conn.GetRules(b.table, c)
-		if err != nil && !isGone(err) {
+		if err != nil {
 			return fail(err)
 		}
 		s.chains[c.Name] = rules
@@ -52,9 +52,17 @@ func (d *Driver) read() (state, error) {
 	if len(s.chains) == 0 {
 		return s, nil
 	}
-	for _, name := range []string{mapAny, mapAt} {
+	maps, err := b.conn.GetSets(b.table)
+	if err != nil {
+		return fail(err)
+	}
+	for _, m := range maps {
+		name := m.Name
+		if name != mapAny && name != mapAt {
+			continue
+		}
 		elements, err := b.conn.GetSetElements(b.portMap(name))
-		if err != nil && !isGone(err) {
+		if err != nil {
 			return fail(err)
 		}
 		for _, e := range elements {
@@ -109,9 +117,29 @@ func (s state) element(r rule) *mapElement {
 	return &s.elements[i]
 }
 
+// hasChain tells whether a chain is there as we make it: one that somebody flushed
+// no longer looks up ports.
 func (s state) hasChain(c firewall.Chain) bool {
+	rules, ok := s.chains[chainName(c.Table, c.Name)]
+	return ok && (c.Table != "nat" || isBase(chainName(c.Table, c.Name)) || s.lookUps(rules) == len(mapRules()))
+}
+
+func (s state) exists(c firewall.Chain) bool {
 	_, ok := s.chains[chainName(c.Table, c.Name)]
 	return ok
+}
+
+func (s state) lookUps(rules []*nftables.Rule) (n int) {
+	for _, r := range rules {
+		if looksUpPorts("nat", r) && slices.ContainsFunc(r.Exprs, func(e expr.Any) bool { _, ok := e.(*expr.Lookup); return ok }) {
+			n++
+		}
+	}
+	return n
+}
+
+func isBase(name string) bool {
+	return slices.ContainsFunc(baseChains, func(b baseChain) bool { return b.name() == name })
 }
 
 // inUse tells whether a chain holds a rule that does more than look up ports, or
@@ -139,8 +167,7 @@ func jumpsTo(r *nftables.Rule, chain string) bool {
 // bare tells whether only base chains without rules are left.
 func (s state) bare() bool {
 	for name, rules := range s.chains {
-		isBase := slices.ContainsFunc(baseChains, func(b baseChain) bool { return b.name() == name })
-		if !isBase || len(rules) > 0 {
+		if !isBase(name) || len(rules) > 0 {
 			return false
 		}
 	}
