@@ -2,8 +2,11 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,4 +130,67 @@ func TestNamesOnInternalNetwork(t *testing.T) {
 	serveNames(t, func(f func() error) error { return h.InNetnsOf(server, f) }, "10.3.0.3")
 	own := runIdle(t, h, "own", "--net", "closed", "--dns", "10.3.0.3")
 	wantName(t, h, own, "www.example", "10.3.0.3")
+}
+
+// TestMonitorStaysSmall when it has answered many questions.
+func TestMonitorStaysSmall(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web", "--net", "red")
+	var conn net.Conn
+	if err := h.InNetnsOf(pid, func() (err error) { conn, err = net.Dial("udp4", "127.0.0.11:53"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	query := []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03web\x00\x00\x01\x00\x01")
+	answer := make([]byte, 512)
+	for range 10000 {
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(query); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const limit = 8 << 10 // kB; without collecting garbage it is 12 MB
+	if got := anonymous(t, monitorPid(t, h, "web")); got > limit {
+		t.Errorf("the monitor has %d kB of its own, want %d or less", got, limit)
+	}
+}
+
+// anonymous is how much memory of its own a process has, in kB.
+func anonymous(t testing.TB, pid int) (kB int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "Anonymous:")
+	if _, err := fmt.Sscan(after, &kB); err != nil {
+		t.Fatal(err)
+	}
+	return kB
+}
+
+// TestLookupsWhileContainersComeAndGo: the first lookup of each of many
+// containers, started side by side, finds the one that stays.
+func TestLookupsWhileContainersComeAndGo(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	runIdle(t, h, "web", "--net", "red")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 8 {
+				r := h.Run("run", "--rm", "--net", "red", "--network-alias", "client", "busybox", "sh", "-c", "nslookup -type=a web. && nslookup -type=a client.")
+				if r.Code != 0 || !strings.Contains(r.Stdout, "10.1.0.2") {
+					t.Errorf("%v", r)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

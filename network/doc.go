@@ -14,6 +14,10 @@
 //	│           └ bridge and rules, unless they are there
 //	└ intent on record, address, host ports held by sockets
 //
+// On a user's network containers find each other by name: [Manager.NamesPlan]
+// leads a container's questions to the sockets of [ListenNames], and a
+// [Directory] has the answers. Package dns serves them.
+//
 // What touches the kernel is a [plan.Plan] first: `--explain` and `--dry-run`
 // print the very steps that are run. Locks are held for the bookkeeping only;
 // bringing a network up or down is the one change made under a lock.

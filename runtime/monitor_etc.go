@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/dns"
 	"github.com/minirt/mini/plan"
 	"github.com/minirt/mini/rootfs"
 )
@@ -112,7 +113,8 @@ func asks(cfg *Config, host rootfs.Resolver) askedServers {
 			a.own = append(a.own, s)
 		}
 	}
-	a.host = host.Servers
+	a.own = a.own[:min(len(a.own), dns.MaxUpstreams)]
+	a.host = host.Servers[:min(len(host.Servers), dns.MaxUpstreams)]
 	return a
 }
 

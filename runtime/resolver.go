@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,7 +26,17 @@ type resolver struct {
 	server *dns.Server
 	asked  askedServers
 	view   atomic.Pointer[view]
+	count  atomic.Uint64 // questions for names
 }
+
+// A monitor collects no garbage before it has grown to many times its size, as
+// most never make that much: see spawnMonitor. Each question makes some 2 kB
+// of it. So from the collectAt'th question on it is collected when it is as
+// much as half a usual heap.
+const (
+	collectAt      = 256
+	collectPercent = 50
+)
 
 // askedServers are asked for names that no container has.
 type askedServers struct {
@@ -108,6 +119,9 @@ func (rs *resolver) directory(n *network.Network) *network.Directory {
 // Addrs implements [dns.Resolver]. As with Docker, a name may be followed by
 // that of a network, and the first network that knows it decides.
 func (rs *resolver) Addrs(name string) (addrs []netip.Addr, known bool) {
+	if rs.count.Add(1) == collectAt {
+		debug.SetGCPercent(collectPercent)
+	}
 	v := rs.view.Load()
 	if hostNames[name] {
 		if v.gateway.IsValid() {

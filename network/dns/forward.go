@@ -13,7 +13,9 @@ import (
 )
 
 const (
-	maxUpstreams = 3 // servers asked for one query, as in a resolv.conf
+	// MaxUpstreams is how many servers are asked for one query, as in a
+	// resolv.conf.
+	MaxUpstreams = 3
 	// upstreamTimeout is the time that one server has, over UDP and TCP together.
 	upstreamTimeout = 4 * time.Second
 )
@@ -32,7 +34,7 @@ func (s *Server) forward(q *query, network string) []byte {
 		return q.failure(dnsmessage.RCodeServerFailure)
 	}
 	servers := s.Upstreams()
-	for _, u := range servers[:min(len(servers), maxUpstreams)] {
+	for _, u := range servers[:min(len(servers), MaxUpstreams)] {
 		ctx, cancel := context.WithTimeout(s.ctx, upstreamTimeout)
 		msg, err := u.ask(ctx, q, network)
 		cancel()

@@ -24,7 +24,7 @@ const (
 // Server answers queries. Set its fields before Serve.
 type Server struct {
 	// Upstreams gives the servers to ask for other names, in order, at this
-	// moment. Only the first three are asked. Nil means none.
+	// moment. Only the first [MaxUpstreams] are asked. Nil means none.
 	Upstreams func() []Upstream
 	// KeepBareNames says that unknown names without a dot are not asked of
 	// others: the client's search list is to be tried.
