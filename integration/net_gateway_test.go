@@ -151,6 +151,8 @@ func TestMonitorKilledWhileTheGatewayMoves(t *testing.T) {
 		t.Skip("SKIPPED, NOT TESTED:", err)
 	}
 	c := newCalm(t)
-	c.killAtEachCall("network connect --gw-priority 1 bridge box", append(c.ruleCalls(), "renameat,renameat2,rename", "setns")...)
+	kinds := append(c.ruleCalls(), "renameat,renameat2,rename", "setns")
+	c.killAtEachCall("--net tiny", "network connect --gw-priority 1 bridge box", kinds...)
+	c.killAtEachCall("--net tiny --net bridge", "network disconnect tiny box", kinds...)
 	c.works()
 }

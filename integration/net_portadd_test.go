@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -198,19 +199,20 @@ func TestMonitorKilledWhilePublishing(t *testing.T) {
 	}
 	c := newCalm(t)
 	for _, command := range []string{"port add box 8081:81", "port rm box 7001:7001"} {
-		c.killAtEachCall(command, append(c.ruleCalls(), "bind,listen", "renameat,renameat2,rename", "openat", "write")...)
+		c.killAtEachCall("--net tiny", command, append(c.ruleCalls(), "bind,listen", "renameat,renameat2,rename", "openat", "write")...)
 	}
 	c.works()
 }
 
 // killAtEachCall kills the monitor, or an iptables that it runs, at the first
-// few system calls of each kind that a command leads to.
-func (c calm) killAtEachCall(command string, kinds ...string) {
+// few system calls of each kind that a command leads to, for a container that
+// was run with these flags.
+func (c calm) killAtEachCall(flags, command string, kinds ...string) {
 	c.t.Helper()
 	for _, calls := range kinds {
 		fired := 0
 		for n := 1; n <= 6; n++ {
-			if !c.killWhile(command, calls, n) {
+			if !c.killWhile(flags, command, calls, n) {
 				break
 			}
 			fired++
@@ -223,9 +225,11 @@ func (c calm) killAtEachCall(command string, kinds ...string) {
 }
 
 // killWhile tells whether the monitor came as far as its nth call.
-func (c calm) killWhile(command, calls string, n int) bool {
+func (c calm) killWhile(flags, command, calls string, n int) bool {
 	c.t.Helper()
-	c.MustRun("run", "-d", "--name", "box", "--net", "tiny", "-p", "8080:80", "-p", "5300:53/udp", "-p", "7000-7003:7000-7003", "busybox", "sleep", "1000")
+	args := slices.Concat([]string{"run", "-d", "--name", "box"}, strings.Fields(flags),
+		[]string{"-p", "8080:80", "-p", "5300:53/udp", "-p", "7000-7003:7000-7003", "busybox", "sleep", "1000"})
+	c.MustRun(args...)
 	monitor := monitorPid(c.t, c.Host, "box")
 	inject := fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n)
 	strace := c.Start(host.Command{Args: []string{"strace", "-f", "-o", "/dev/null", "-e", "trace=" + calls, "-e", inject, "-p", fmt.Sprint(monitor)}})
