@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,26 @@ func TestFindPorts(t *testing.T) {
 	}
 }
 
+// killedBefore applies changes as a process does that is killed before step i of
+// the plan: nothing after that is run.
+func (w *world) killedBefore(p plan.Plan, i int, changes ...*change) {
+	w.t.Helper()
+	p.Steps[i].Do = func(context.Context) error { panic("killed") }
+	defer func() {
+		if r := recover(); r != "killed" {
+			w.t.Fatalf("got %v", r)
+		}
+	}()
+	w.t.Errorf("it was not killed: %v", w.m.apply(context.Background(), p, changes, nil))
+}
+
+// killedAfter is killedBefore for the moment after step i.
+func (w *world) killedAfter(p plan.Plan, i int, changes ...*change) {
+	w.t.Helper()
+	p.Steps = append(slices.Clone(p.Steps[:i+1]), plan.Step{})
+	w.killedBefore(p, i+1, changes...)
+}
+
 // TestCrashWhilePublishing: an owner that dies at any step leaves what Drop
 // finds, and a plan that fails at any step changes nothing.
 func TestCrashWhilePublishing(t *testing.T) {
@@ -144,10 +165,9 @@ func TestCrashWhilePublishing(t *testing.T) {
 		p.Add(w.m.stepRules("publish", "", missingIn(c.next.Rules, a.ep.Rules), missingIn(a.ep.Rules, c.next.Rules))...)
 		switch crash {
 		case "intent":
-			w.must(w.m.save(c.intent()))
+			w.killedBefore(p, 0, c)
 		case "act":
-			w.must(w.m.save(c.intent()))
-			w.must(p.Run(ctx, nil))
+			w.killedAfter(p, 0, c)
 		case "fails":
 			failAt(&p, 0, boom)
 			if err := w.m.apply(ctx, p, []*change{c}, nil); !errors.Is(err, boom) {

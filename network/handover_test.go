@@ -8,7 +8,6 @@ import (
 
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/network/port"
-	"github.com/minirt/mini/plan"
 )
 
 // join connects a container that runs to one more network.
@@ -84,26 +83,18 @@ func TestHandoverThatFails(t *testing.T) {
 			a := w.start(w.find(Bridge), "a", "8080:80", "5353:53/udp")
 			second := &box{ns: a.ns, ep: w.join(a, back, "eth1")}
 			was := w.route(a)
-			run := func(p plan.Plan, changes []*change) error {
-				failAt(&p, i, boom)
-				if !crash {
-					return w.m.apply(ctx, p, changes, nil)
-				}
-				for _, c := range changes {
-					w.must(w.m.save(c.intent()))
-				}
-				p.Steps = p.Steps[:i+1]
-				return p.RunAll(ctx, nil)
-			}
 			p, changes, err := w.m.handover(HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns})
 			w.must(err)
 			if len(p.Steps) != 3 {
 				t.Fatalf("%d steps, want 3", len(p.Steps))
 			}
-			if err := run(p, changes); !errors.Is(err, boom) {
-				t.Fatalf("got %v", err)
-			}
-			if !crash {
+			if crash {
+				w.killedAfter(p, i, changes...)
+			} else {
+				failAt(&p, i, boom)
+				if err := w.m.apply(ctx, p, changes, nil); !errors.Is(err, boom) {
+					t.Fatalf("got %v", err)
+				}
 				if got := w.route(a); got != was {
 					t.Errorf("the failure of step %d leaves the route %q", i, got)
 				}
