@@ -25,6 +25,8 @@ type chainState struct {
 	// MadeUser: the administrator's chain was missing, so we made it. It stays
 	// on record as long as the chain stays, which is while it has rules.
 	MadeUser bool `json:"made_user_chain,omitempty"`
+	// Moving to Prefix: the records have the rules of before, too.
+	Moving bool `json:"moving,omitempty"`
 	// Chains and Rules are exactly those that were made.
 	Chains []firewall.Chain `json:"chains,omitempty"`
 	Rules  []firewall.Rule  `json:"rules,omitempty"`

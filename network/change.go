@@ -130,6 +130,9 @@ func stepFlushSome(ports []port.Mapping) []plan.Step {
 // Publish publishes more ports of a container that is connected and running.
 // It gives them as they are published.
 func (m *Manager) Publish(ctx context.Context, ep *Endpoint, spec EndpointSpec, observe plan.Observer) ([]port.Mapping, error) {
+	if err := m.followMove(ep); err != nil {
+		return nil, err
+	}
 	added, err := m.hold(ep, spec)
 	if err != nil {
 		return nil, err
@@ -183,6 +186,9 @@ func (m *Manager) hold(ep *Endpoint, spec EndpointSpec) (*Endpoint, error) {
 
 // Unpublish stops publishing the ports at these positions of ep.Ports.
 func (m *Manager) Unpublish(ctx context.Context, ep *Endpoint, at []int, observe plan.Observer) error {
+	if err := m.followMove(ep); err != nil {
+		return err
+	}
 	c := changeOf(ep)
 	c.next.Ports, c.next.sockets = nil, nil
 	gone := &Endpoint{}

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -106,11 +107,16 @@ func (d *doctor) checkTakenPorts() {
 // checkDocker finds a Docker that has taken over the chains: its filter table
 // has a chain DOCKER, which mini never makes.
 func (d *doctor) checkDocker() {
-	if d.shared.Prefix != "DOCKER" || !d.rules.Has(firewall.Chain{Table: "filter", Name: "DOCKER"}) {
+	came, err := d.m.dockerCame(d.shared)
+	if !came || err != nil {
 		return
 	}
-	d.foreign(Wrong, "the firewall", "a Docker daemon uses the chains DOCKER as well",
-		"it empties them whenever it starts, and published ports are gone", "mini network reload")
+	d.add(NewFinding("the firewall", "a Docker daemon uses the chains DOCKER as well", "it empties them whenever it starts, and published ports are gone",
+		plan.Step{
+			Name: "leave the chains DOCKER to Docker", Why: "Mini's rules move to chains of another name.",
+			Cmds: []string{"mini network reload"},
+			Do:   func(ctx context.Context) error { return d.m.moveAway(ctx, nil) },
+		}))
 }
 
 // checkManagers names programs that rewrite the firewall.

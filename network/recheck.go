@@ -16,7 +16,7 @@ import (
 // recheck repairs the firewall when somebody flushed it, or put rules above
 // mini's, since the network came up, and switches forwarding on. To see it costs
 // a start no program: see [firewall.JumpsStand].
-func (m *Manager) recheck(ctx context.Context, mk *mark, observe plan.Observer) error {
+func (m *Manager) recheck(ctx context.Context, n *Network, mk *mark, observe plan.Observer) error {
 	if !isOn("net.ipv4.ip_forward") {
 		m.opt.Notice("somebody switched forwarding off: it is switched on again")
 		p := plan.Plan{Title: "switch forwarding on again", Steps: []plan.Step{stepForward()}}
@@ -32,8 +32,14 @@ func (m *Manager) recheck(ctx context.Context, mk *mark, observe plan.Observer) 
 		return err
 	}
 	defer unlock()
-	if m.jumpsStand(mk) {
-		return nil // somebody else was faster
+	if mk, err = m.readMark(n); err != nil || mk == nil || m.jumpsStand(mk) {
+		return err // somebody else was faster
+	}
+	if err := m.moveAway(ctx, observe); err != nil {
+		return err
+	}
+	if mk, err = m.readMark(n); err != nil || mk == nil || m.jumpsStand(mk) {
+		return err
 	}
 	m.opt.Notice("somebody changed the firewall: mini's rules are put back")
 	return m.repairUntilTheyStand(ctx, mk, observe)

@@ -18,6 +18,9 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 		return err
 	}
 	defer unlock()
+	if err := m.moveAway(ctx, observe); err != nil {
+		return err
+	}
 	mk, err := m.readMark(n)
 	if mk == nil || !mk.Ready || err != nil {
 		return err

@@ -195,7 +195,7 @@ func (m *Manager) Release(ep *Endpoint) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return ep.Close()
 	}
-	err = errors.Join(ep.Close(), m.releaseAddresses(ep))
+	err = errors.Join(ep.Close(), m.dropMoved(ep), m.releaseAddresses(ep))
 	if err != nil {
 		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
 	}

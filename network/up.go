@@ -26,7 +26,7 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 		return err
 	}
 	if mk != nil {
-		return m.recheck(ctx, mk, observe)
+		return m.recheck(ctx, n, mk, observe)
 	}
 	if err := m.moveAside(n); err != nil {
 		return err

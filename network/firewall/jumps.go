@@ -87,7 +87,7 @@ func anyIs(there []rawRule, j Rule) bool {
 
 // is compares the tag and the target. The text of a comment ends with a zero byte.
 func (r rawRule) is(j Rule) bool {
-	return r.target == j.Spec[len(j.Spec)-1] && bytes.Contains(r.raw, []byte("mini:"+j.owner()+"\x00"))
+	return r.target == j.Spec[len(j.Spec)-1] && bytes.Contains(r.raw, []byte("mini:"+j.Owner()+"\x00"))
 }
 
 func cstring(b []byte) string {

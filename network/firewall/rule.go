@@ -22,8 +22,8 @@ func Tag(owner string) []string {
 	return []string{"-m", "comment", "--comment", "mini:" + owner}
 }
 
-// owner is whom the rule's tag names.
-func (r Rule) owner() string {
+// Owner is whom the rule's tag names.
+func (r Rule) Owner() string {
 	if i := slices.Index(r.Spec, "--comment"); i >= 0 {
 		return strings.TrimPrefix(r.Spec[i+1], "mini:")
 	}

@@ -18,7 +18,7 @@ func (t *Tool) AddTogether(ctx context.Context, chains []Chain, rules []Rule) (m
 		return nil, false, err
 	}
 	for _, r := range rules {
-		if now.hasOwner(r.owner()) {
+		if now.hasOwner(r.Owner()) {
 			return nil, false, nil
 		}
 	}

@@ -1,0 +1,250 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// dockerPrefix is that of a real Docker's chains, and mini's first choice.
+const dockerPrefix = "DOCKER"
+
+// A Docker daemon that starts takes the chains for its own that mini has made under
+// its names: it empties them, and its rules for published ports are then reached
+// by mini's jumps. So mini's rules move to chains of another name.
+//
+// Until the move is over, all records name the rules of before and after, so that
+// a crash loses none; it is done again by the next start or reload.
+
+// dockerCame tells whether a Docker has taken over mini's chains. It is known by
+// a chain that every Docker has, and mini never makes.
+func (m *Manager) dockerCame(s chainState) (bool, error) {
+	if s.Stage != baseUp || m.opt.ChainPrefix != "" || m.driverName() != IPTables {
+		return false, nil // a table of mini's own is out of Docker's reach
+	}
+	if s.Moving {
+		return true, nil
+	}
+	if s.Prefix != dockerPrefix {
+		return false, nil
+	}
+	return m.fw().HasChain(firewall.Chain{Table: "filter", Name: dockerPrefix})
+}
+
+// moveAway moves to other chains if a Docker came. The caller holds networks.lock.
+func (m *Manager) moveAway(ctx context.Context, observe plan.Observer) error {
+	s, err := m.chainState()
+	if err != nil {
+		return err
+	}
+	if came, err := m.dockerCame(s); !came || err != nil {
+		return err
+	}
+	p, err := m.movePlan(s)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx, observe)
+}
+
+// move is what becomes of the records.
+type move struct {
+	m      *Manager
+	before chainState
+	after  chainState
+	marks  map[string]*mark // by network id, as they shall be
+	eps    []*Endpoint      // with ports, as they shall be
+	drop   []firewall.Rule
+	add    []firewall.Rule
+}
+
+func (m *Manager) movePlan(s chainState) (plan.Plan, error) {
+	v, err := m.planMove(s)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p := plan.Plan{Title: "leave the chains " + dockerPrefix + " to Docker"}
+	p.Add(v.stepRecord())
+	var missing []firewall.NotedChain
+	for _, c := range firewall.Base(v.after.Prefix, m.owner).Chains {
+		if c.Name != firewall.UserChain {
+			missing = append(missing, c)
+		}
+	}
+	p.Add(stepChains(m.fw(), missing), v.stepSwap(), v.stepLeave())
+	return p, nil
+}
+
+func (m *Manager) planMove(s chainState) (*move, error) {
+	v := &move{m: m, before: s}
+	prefix := s.Prefix
+	if !s.Moving {
+		var err error
+		if prefix, err = m.choosePrefix(); err != nil {
+			return nil, err
+		}
+	}
+	v.after = m.baseState(prefix)
+	v.after.Boot, v.after.Stage, v.after.MadeUser = s.Boot, baseUp, s.MadeUser
+	v.drop, v.add = missingIn(v.after.Rules, s.Rules), v.after.Rules
+	nets, err := m.stored()
+	if err != nil {
+		return nil, err
+	}
+	v.marks = make(map[string]*mark)
+	for _, n := range nets {
+		if err := v.addNetwork(n, prefix); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+func (v *move) addNetwork(n *Network, prefix string) error {
+	mk, err := v.m.readMark(n)
+	if mk == nil || err != nil {
+		return err
+	}
+	old := mk.Rules
+	mk.Prefix, mk.Rules = prefix, nil
+	for _, r := range firewall.Bridge(n.rules(mk)) {
+		mk.Rules = append(mk.Rules, r.Rule)
+	}
+	v.marks[n.ID] = mk
+	v.drop, v.add = append(v.drop, old...), append(v.add, mk.Rules...)
+	eps, err := v.m.Endpoints(n)
+	if err != nil {
+		return err
+	}
+	for _, ep := range eps {
+		if len(ep.Rules) == 0 {
+			continue
+		}
+		v.drop = append(v.drop, ep.Rules...)
+		ep.publish(prefix)
+		v.eps, v.add = append(v.eps, &ep), append(v.add, ep.Rules...)
+	}
+	return nil
+}
+
+// write puts the records on disk, with more rules that may exist.
+func (v *move) write(more []firewall.Rule, moving bool) error {
+	s := v.after
+	s.Moving = moving
+	if moving {
+		s.Rules = append(slices.Clone(s.Rules), missingIn(s.Rules, v.before.Rules)...)
+		s.Chains = append(slices.Clone(s.Chains), v.before.Chains...)
+	}
+	errs := []error{replaceJSON(v.m.chainPath(), s)}
+	for _, id := range slices.Sorted(maps.Keys(v.marks)) {
+		mk := *v.marks[id]
+		mk.Rules = append(slices.Clone(mk.Rules), ownedLike(mk.Rules, missingIn(mk.Rules, more))...)
+		errs = append(errs, replaceJSON(v.m.markPath(&Network{ID: id}), &mk))
+	}
+	for _, ep := range v.eps {
+		now := *ep
+		now.Rules = append(slices.Clone(ep.Rules), ownedLike(ep.Rules, missingIn(ep.Rules, more))...)
+		if err := v.m.save(&now); !errors.Is(err, ErrNotFound) { // else it has gone meanwhile
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ownedLike gives those of rules that have the tag that like has.
+func ownedLike(like, rules []firewall.Rule) []firewall.Rule {
+	return slices.DeleteFunc(rules, func(r firewall.Rule) bool { return len(like) == 0 || r.Owner() != like[0].Owner() })
+}
+
+func (v *move) stepRecord() plan.Step {
+	return plan.Step{
+		Name: "record that mini's chains will be " + v.after.Prefix,
+		Why:  "A Docker daemon has come, and empties the chains " + dockerPrefix + " whenever it starts. The records name the rules of both chains until the move is over.",
+		Do:   func(context.Context) error { return v.write(v.drop, true) },
+	}
+}
+
+// stepSwap changes all rules, in one transaction for each table: no packet goes
+// without them.
+func (v *move) stepSwap() plan.Step {
+	step := plan.Step{Name: "move mini's rules to the chains " + v.after.Prefix, Why: "What is of mini's in " + dockerPrefix + " is deleted, the rest there is Docker's."}
+	for _, r := range v.drop {
+		step.Cmds = append(step.Cmds, v.m.fw().DeleteCommand(r)+" 2>/dev/null || true")
+	}
+	for _, r := range v.add {
+		step.Cmds = append(step.Cmds, v.m.fw().AddCommand(r))
+	}
+	step.Do = func(ctx context.Context) error {
+		now, err := v.m.fw().Listing(ctx)
+		if err != nil {
+			return err
+		}
+		var drop []firewall.Rule
+		for _, r := range slices.Concat(v.drop, v.add) {
+			if now.Find(r) >= 0 && !containsRule(drop, r) {
+				drop = append(drop, r)
+			}
+		}
+		if err := v.m.noteRepublish(); err != nil {
+			return err
+		}
+		if err := v.m.fw().Replace(ctx, drop, v.add); err != nil {
+			return err
+		}
+		return v.m.takeBack(ctx, v.eps)
+	}
+	return step
+}
+
+// stepLeave deletes mini's own of the old chains, and ends the move.
+func (v *move) stepLeave() plan.Step {
+	var old []firewall.Chain
+	for _, c := range firewall.Base(dockerPrefix, v.m.owner).Chains {
+		if c.Name != firewall.UserChain && c.Name != dockerPrefix {
+			old = append(old, c.Chain)
+		}
+	}
+	step := plan.Step{Name: "delete the chains that mini has left", Why: "They are empty, unless they are Docker's too."}
+	for _, c := range v.m.fw().DeleteChainCommands(old) {
+		step.Cmds = append(step.Cmds, c+" 2>/dev/null || true")
+	}
+	step.Do = func(ctx context.Context) error {
+		if _, err := v.m.fw().DeleteChains(ctx, old); err != nil {
+			return err
+		}
+		v.m.opt.Notice(fmt.Sprintf("a Docker daemon uses the chains %s: mini's rules have moved to %s", dockerPrefix, v.after.Prefix))
+		return v.write(nil, false)
+	}
+	return step
+}
+
+// followMove takes over the rules on record, which a move has changed since the
+// container's monitor read them.
+func (m *Manager) followMove(ep *Endpoint) error {
+	now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
+	if err != nil {
+		return err
+	}
+	if now.ID == ep.ID && len(now.Rules) > 0 {
+		ep.Prefix, ep.Rules = now.Prefix, now.Rules
+	}
+	return nil
+}
+
+// dropMoved deletes the rules on record that a move has added since the
+// container's monitor read them. The caller holds the lock on records.
+func (m *Manager) dropMoved(ep *Endpoint) error {
+	now := new(Endpoint)
+	if err := readJSON(m.endpointPath(networkOf(ep), ep.ContainerID), now); err != nil {
+		return nil // an intent that was cut short has no rules
+	}
+	if more := missingIn(ep.Rules, now.Rules); now.ID == ep.ID && len(more) > 0 {
+		return m.fw().RemoveAll(context.Background(), more)
+	}
+	return nil
+}
