@@ -143,16 +143,19 @@ func (c *container) stepAddress() plan.Step {
 }
 
 func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
-	name := c.ep.Interface
+	name, mac := c.ep.Interface, net.HardwareAddr(c.ep.MAC)
 	return plan.Step{
 		Name: "switch the container's " + name + " on",
-		Why:  "The address came first, so that the link can announce it now.",
-		Cmds: []string{c.inside("link", "set", "dev", name, "up")},
+		Why:  "The address came first, so that the link can announce it now. The port of the bridge listens a moment later: setting the MAC address to what it is announces it again, to whoever knows a former owner of the address.",
+		Cmds: []string{c.inside("link", "set", "dev", name, "up"), c.inside("link", "set", "dev", name, "address", mac.String())},
 		Do: func(context.Context) error {
 			if err := c.nl.LinkSetUp(c.link); err != nil {
 				return linkErr("switching on the container's", name, err)
 			}
-			return c.settle(m, mk)
+			if err := c.settle(m, mk); err != nil {
+				return err
+			}
+			return linkErr("announcing the address of the container's", name, c.nl.LinkSetHardwareAddr(c.link, mac))
 		},
 	}
 }

@@ -171,10 +171,15 @@ func (w *world) ports(specs ...string) (all []port.Mapping) {
 // start connects a new container to a network.
 func (w *world) start(n *Network, name string, ports ...string) *box {
 	w.t.Helper()
+	return w.startSpec(n, w.spec(name, ports...))
+}
+
+func (w *world) startSpec(n *Network, spec EndpointSpec) *box {
+	w.t.Helper()
 	ns, err := netns.New()
 	w.must(err)
 	w.t.Cleanup(func() { ns.Close() })
-	ep, err := w.m.Reserve(n, w.spec(name, ports...))
+	ep, err := w.m.Reserve(n, spec)
 	w.must(err)
 	w.t.Cleanup(func() { ep.Close() })
 	w.must(w.m.Up(context.Background(), n, nil))

@@ -1,0 +1,76 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/minirt/mini/network/netns"
+)
+
+// reached says how long it takes until an address answers, be it with a refusal.
+// A packet to a former owner gets no answer, so each try is short.
+func (w *world) reached(ns *os.File, ip string) time.Duration {
+	w.t.Helper()
+	begin := time.Now()
+	for time.Since(begin) < 5*time.Second {
+		err := netns.Do(ns, func() error {
+			c, err := net.DialTimeout("tcp4", ip+":9", 10*time.Millisecond)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		})
+		if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+	}
+	return time.Since(begin)
+}
+
+// TestAddressChangesHands: who has the former owner in its neighbour cache reaches
+// the new one at once.
+func TestAddressChangesHands(t *testing.T) {
+	for name, macs := range map[string][2]string{
+		"own MAC addresses": {"02:00:00:00:0a:0a", "02:00:00:00:0b:0b"},
+		"derived":           {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				n := w.find(Bridge)
+				ip := "172.17.0.77"
+				peer := w.start(n, "peer")
+				host, err := netns.Current()
+				w.must(err)
+				defer host.Close()
+				for i := range 10 {
+					b := w.startAt(n, fmt.Sprint("owner", i), ip, macs[i%2])
+					for who, ns := range map[string]*os.File{"a neighbour": peer.ns, "the host": host} {
+						if took := w.reached(ns, ip); took > 100*time.Millisecond {
+							t.Errorf("%s reaches owner %d after %v", who, i, took)
+						}
+					}
+					w.stop(b)
+				}
+			})
+		})
+	}
+}
+
+// startAt starts a container with an address and a MAC address, which may be "".
+func (w *world) startAt(n *Network, name, ip, mac string) *box {
+	w.t.Helper()
+	spec := w.spec(name)
+	spec.IP = netip.MustParseAddr(ip)
+	if mac != "" {
+		hw, err := net.ParseMAC(mac)
+		w.must(err)
+		spec.MAC = hw
+	}
+	return w.startSpec(n, spec)
+}
