@@ -19,6 +19,9 @@ import (
 // open /proc/PID/ns/net, to the network, which must be up. The printed commands
 // call the namespace by [Endpoint.NamespaceName].
 func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
+	if ep.Parent != "" {
+		return m.attachMacvlan(ep, ns), nil
+	}
 	mk, err := m.readMark(networkOf(ep))
 	if err != nil {
 		return plan.Plan{}, err
@@ -46,13 +49,7 @@ func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
 func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
-	if first := ep.Interface == "eth0"; first {
-		why, settings := forUsers()
-		whyLinks, links := forLinks()
-		p.Add(stepNamespace(ep), c.stepPrepare(whyLinks+" "+why, append(links, settings...)), c.stepLoopback())
-	} else {
-		p.Add(c.stepPrepare(forLinks())) // the namespace is there, and lo is on
-	}
+	c.begin(&p)
 	p.Add(c.stepVeth(m, mk), c.stepTag())
 	if ep.Isolated {
 		p.Add(c.stepHandOver(mk))

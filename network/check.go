@@ -99,6 +99,9 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	if err := applyOptions(&opt); err != nil {
 		return fail("%s", err.Error())
 	}
+	if err := checkMacvlan(&opt); err != nil {
+		return fail("%s", err.Error())
+	}
 	if err := checkGatewayMode(&opt); err != nil {
 		return fail("%s", err.Error())
 	}
@@ -134,8 +137,8 @@ func checkDriver(opt CreateOptions) error {
 	switch {
 	case opt.Driver == DriverHost || opt.Driver == DriverNull:
 		return fmt.Errorf("only one instance of %q network is allowed", opt.Driver)
-	case opt.Driver != DriverBridge:
-		return fmt.Errorf("driver %q is not supported: want bridge", opt.Driver)
+	case opt.Driver != DriverBridge && opt.Driver != DriverMacvlan:
+		return fmt.Errorf("driver %q is not supported: want bridge or macvlan", opt.Driver)
 	case opt.IPAMDriver != "" && opt.IPAMDriver != "default":
 		return fmt.Errorf("ipam driver %q is not supported: want default", opt.IPAMDriver)
 	}
@@ -151,7 +154,7 @@ var (
 // checkSpec checks an endpoint against its network without looking at the host.
 func checkSpec(n *Network, s EndpointSpec) error {
 	switch {
-	case n.Driver != DriverBridge:
+	case !n.HasEndpoints():
 		return errorf(ErrInvalid, "network %s has no endpoints: its driver is %s", n.Name, n.Driver)
 	case len(s.ContainerID) < 16 || !isHex(s.ContainerID):
 		return errorf(ErrInvalid, "invalid container id %q: want at least 16 hexadecimal digits", s.ContainerID)

@@ -98,6 +98,17 @@ func loopbackUp(h *netlink.Handle) error {
 	return linkErr("switching on", "lo", h.LinkSetUp(lo))
 }
 
+// begin makes the namespace ready for a link.
+func (c *container) begin(p *plan.Plan) {
+	why, links := forLinks()
+	if first := c.ep.Interface == "eth0"; !first {
+		p.Add(c.stepPrepare(why, links)) // the namespace is there, and lo is on
+		return
+	}
+	whyUsers, users := forUsers()
+	p.Add(stepNamespace(c.ep), c.stepPrepare(why+" "+whyUsers, append(links, users...)), c.stepLoopback())
+}
+
 // closedAfter closes the netlink socket after the last step.
 func (c *container) closedAfter(p plan.Plan) plan.Plan {
 	last := &p.Steps[len(p.Steps)-1]

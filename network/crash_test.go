@@ -156,8 +156,8 @@ func TestDisconnect(t *testing.T) {
 	w := newWorld(t, "iptables-nft", "0")
 	n := w.create(CreateOptions{Name: "web"})
 	a := w.start(n, "a", "8080:80")
-	w.must(w.m.DisconnectPlan(a.ep).RunAll(context.Background(), nil))
-	w.must(w.m.DisconnectPlan(a.ep).RunAll(context.Background(), nil))
+	w.must(w.m.DisconnectPlan(a.ep, a.ns).RunAll(context.Background(), nil))
+	w.must(w.m.DisconnectPlan(a.ep, a.ns).RunAll(context.Background(), nil))
 	w.must(w.m.DetachPlan(a.ep).RunAll(context.Background(), nil))
 	w.must(w.m.Release(a.ep))
 	w.must(w.m.Release(a.ep))
@@ -203,7 +203,7 @@ func TestForeignLinksStay(t *testing.T) {
 	a := w.start(def, "a")
 	w.sh("ip link del " + a.ep.HostLink + "; ip link add other0 type bridge; ip link add " + a.ep.HostLink + " master other0 type veth")
 	w.must(w.m.DetachPlan(a.ep).RunAll(ctx, nil))
-	w.must(w.m.DisconnectPlan(a.ep).RunAll(ctx, nil))
+	w.must(w.m.DisconnectPlan(a.ep, a.ns).RunAll(ctx, nil))
 	if got := w.sh("ip -o link show " + a.ep.HostLink); !strings.Contains(got, "master other0") {
 		t.Errorf("somebody else's link is now %s", got)
 	}
@@ -219,7 +219,7 @@ func TestUntaggedLinksGo(t *testing.T) {
 	ctx, def := context.Background(), w.find(Bridge)
 	a := w.start(def, "a")
 	w.sh("ip link set " + a.ep.HostLink + " alias ''; ip link set mini0 alias ''")
-	w.must(w.m.DisconnectPlan(a.ep).RunAll(ctx, nil))
+	w.must(w.m.DisconnectPlan(a.ep, a.ns).RunAll(ctx, nil))
 	w.must(w.m.Release(a.ep))
 	w.must(w.m.Down(ctx, def, nil))
 	if got := w.sh("ip -o link show"); strings.Contains(got, a.ep.HostLink) || strings.Contains(got, "mini0") {

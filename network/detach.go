@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"os"
 
 	"github.com/minirt/mini/plan"
 )
@@ -17,10 +18,14 @@ func (m *Manager) DetachPlan(ep *Endpoint) plan.Plan {
 	return m.unpublish(p, ep)
 }
 
-// DisconnectPlan is DetachPlan for a container that lives on: the veth pair is
-// deleted.
-func (m *Manager) DisconnectPlan(ep *Endpoint) plan.Plan {
+// DisconnectPlan is DetachPlan for a container that lives on, in the network
+// namespace ns: its link is deleted.
+func (m *Manager) DisconnectPlan(ep *Endpoint, ns *os.File) plan.Plan {
 	p := plan.Plan{Title: "disconnect " + ep.ContainerName + " from network " + ep.NetworkName}
+	if ep.Parent != "" {
+		p.Add(stepDeleteChild(&container{ep: ep, ns: ns}))
+		return p
+	}
 	p.Add(plan.Step{
 		Name: "delete " + ep.HostLink,
 		Why:  "The container lives on: both ends of its cable go at once.",

@@ -63,14 +63,18 @@ type Endpoint struct {
 	ContainerName string `json:"container_name"`
 	// Tag names the owner in rule comments and link aliases. It is from the time
 	// of the connection: a container that is renamed later keeps its tag.
-	Tag       string         `json:"tag"`
-	Interface string         `json:"interface"`
-	HostLink  string         `json:"host_link"` // the host's end of the veth pair
-	IP        netip.Addr     `json:"ip"`
-	PrefixLen int            `json:"prefix_len"`
-	Gateway   netip.Addr     `json:"gateway"`
-	MAC       MAC            `json:"mac"`
-	Ports     []port.Mapping `json:"ports,omitempty"`
+	Tag       string `json:"tag"`
+	Interface string `json:"interface"`
+	HostLink  string `json:"host_link"` // the host's end of the veth pair; none with macvlan
+	// Parent is the host's link that a macvlan link is a child of, else empty.
+	Parent     string         `json:"parent,omitempty"`
+	ParentMode string         `json:"parent_mode,omitempty"`
+	MTU        int            `json:"mtu,omitempty"` // of a macvlan link; 0: the parent's
+	IP         netip.Addr     `json:"ip"`
+	PrefixLen  int            `json:"prefix_len"`
+	Gateway    netip.Addr     `json:"gateway"`
+	MAC        MAC            `json:"mac"`
+	Ports      []port.Mapping `json:"ports,omitempty"`
 	// Open are published ports on a network that is routed: nothing of the host
 	// stands for them.
 	Open         []port.Mapping `json:"open_ports,omitempty"`

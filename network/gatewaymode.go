@@ -38,12 +38,17 @@ func checkGatewayMode(o *CreateOptions) error {
 func (n *Network) hasAddress() bool { return n.GatewayMode != firewall.ModeIsolated }
 
 // translates says whether packets to the host's ports become the containers'.
-func (n *Network) translates() bool { return !n.Internal && n.GatewayMode != firewall.ModeRouted }
+func (n *Network) translates() bool {
+	return n.Driver == DriverBridge && !n.Internal && n.GatewayMode != firewall.ModeRouted
+}
 
 // placePorts decides what becomes of the ports that a container publishes.
 func (m *Manager) placePorts(n *Network, ep *Endpoint) {
 	switch {
 	case len(ep.Ports) == 0 || n.translates():
+	case n.Driver == DriverMacvlan:
+		ep.Ports = nil
+		m.opt.Notice("network " + n.Name + " is a macvlan: no ports are published for " + ep.ContainerName + ", all of its own can be reached at its address")
 	case n.Internal:
 		ep.Ports = nil
 		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)

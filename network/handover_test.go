@@ -58,7 +58,7 @@ func TestHandover(t *testing.T) {
 				}
 			}
 			// The first network goes: nobody notices.
-			w.must(w.m.DisconnectPlan(a.ep).RunAll(ctx, nil))
+			w.must(w.m.DisconnectPlan(a.ep, a.ns).RunAll(ctx, nil))
 			w.must(w.m.Release(a.ep))
 			w.answers("without the first network", w.outside, hostAddr+":8080", outsideAddr)
 			w.stop(second)

@@ -19,17 +19,21 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 	if err != nil {
 		return nil, err
 	}
-	var used []ipam.Used
-	for _, n := range nets {
-		if n.Subnet.IsValid() && n.ID != except.ID {
-			used = append(used, ipam.Used{Prefix: n.Subnet, By: "network " + n.Name})
-		}
-	}
+	used := subnetsOf(nets, except)
 	routes, err := m.onLinkRoutes(except.wants)
 	if err != nil {
 		return nil, err
 	}
 	return append(append(used, routes...), nameservers("/etc/resolv.conf")...), nil
+}
+
+func subnetsOf(nets []*Network, except *Network) (used []ipam.Used) {
+	for _, n := range nets {
+		if n.Subnet.IsValid() && n.ID != except.ID {
+			used = append(used, ipam.Used{Prefix: n.Subnet, By: "network " + n.Name})
+		}
+	}
+	return used
 }
 
 // onLinkRoutes gives the prefixes that the host reaches without a gateway,

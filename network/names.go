@@ -89,7 +89,7 @@ func stepNames(ep *Endpoint, ns *os.File, to netip.AddrPort) plan.Step {
 
 // HasNames tells whether containers on the network can ask for each other's
 // names: on all but the default one, as with Docker.
-func (n *Network) HasNames() bool { return n.Driver == DriverBridge && n.Name != Bridge }
+func (n *Network) HasNames() bool { return n.HasEndpoints() && n.Name != Bridge }
 
 // previewNames is NamesPlan for a container that does not exist, with a port
 // that is free here.

@@ -56,6 +56,10 @@ type Network struct {
 	// AnySubnet: the user asked for none. It was chosen, and another is chosen
 	// when it clashes with the host before the network is used.
 	AnySubnet bool `json:"any_subnet,omitempty"`
+	// Parent is the host's link that the containers' links are children of, and
+	// MacvlanMode how they see each other: only with the driver macvlan.
+	Parent      string `json:"parent,omitempty"`
+	MacvlanMode string `json:"macvlan_mode,omitempty"`
 	// MTU in bytes; 0 means that of the host's default route.
 	MTU int `json:"mtu,omitempty"`
 	// Bridge is the link's name. For the default network it is a wish: when
@@ -95,7 +99,9 @@ type CreateOptions struct {
 	// GatewayMode is nat, also when empty, routed, nat-unprotected or isolated, as
 	// Docker's gateway_mode_ipv4.
 	GatewayMode string
-	NoICC       bool // containers do not reach each other
+	Parent      string // link of the host, for macvlan
+	MacvlanMode string // bridge, also when empty, private, vepa or passthru
+	NoICC       bool   // containers do not reach each other
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
 	Labels       map[string]string
@@ -138,10 +144,14 @@ func (m *Manager) create(opt CreateOptions) (*Network, error) {
 		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
 	}
 	n := newNetwork(opt)
-	if n.Driver == DriverBridge {
-		if err := m.place(n); err != nil {
-			return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
-		}
+	switch n.Driver {
+	case DriverBridge:
+		err = m.place(n)
+	case DriverMacvlan:
+		err = m.placeOnParent(n)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
 	}
 	if err := createJSON(m.defPath(n.Name), n); err != nil {
 		return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
@@ -153,7 +163,7 @@ func newNetwork(opt CreateOptions) *Network {
 	n := &Network{
 		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
 		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
-		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
+		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, Parent: opt.Parent, MacvlanMode: opt.MacvlanMode, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
 		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
 	}
 	if n.Driver == DriverBridge && n.Bridge == "" {
@@ -185,17 +195,8 @@ func (m *Manager) chooseSubnet(n *Network) error {
 	if err != nil {
 		return err
 	}
-	if n.Subnet.IsValid() {
-		err = ipam.CheckOverlap(n.Subnet, used)
-	} else {
-		n.AnySubnet = true
-		n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used)
-	}
-	if err != nil {
-		return err
-	}
-	n.Gateway = n.pool().GatewayAddr()
-	return n.pool().Validate()
+	n.AnySubnet = !n.Subnet.IsValid()
+	return n.takeSubnet(used)
 }
 
 // Find gives the network with that name or id, or the only one whose id begins

@@ -20,6 +20,9 @@ const (
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
 	optMode       = "com.docker.network.bridge.gateway_mode_ipv4"
 	optIsolate    = "isolate"
+
+	optParent      = "parent"
+	optMacvlanMode = "macvlan_mode"
 )
 
 // option is one driver option.
@@ -48,6 +51,8 @@ func options() []option {
 			return err
 		}},
 		{optIsolate, "", checkIsolate},
+		{optParent, "", func(o *CreateOptions, v string) error { o.Parent = v; return nil }},
+		{optMacvlanMode, "", setMacvlanMode},
 	}
 }
 

@@ -35,22 +35,21 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 	if err != nil {
 		return all, nil, err
 	}
+	based := false // the shared chains are in the plan
 	for i, r := range requests {
 		ep, err := m.previewEndpoint(r.Network, r.Spec)
 		if err != nil {
 			return plan.Plan{}, nil, err
 		}
-		mk, err := m.layout(r.Network, prefix)
+		up, attach, err := m.previewPlans(r.Network, ep, prefix, !based)
 		if err != nil {
 			return plan.Plan{}, nil, err
 		}
-		ep.publish(prefix)
-		ep.settleOn(mk)
-		attach := m.attachPlan(ep, mk, nil)
+		based = based || r.Network.Driver == DriverBridge
 		if i == 0 {
 			all.Title = attach.Title
 		}
-		all = plan.Join(all.Title, all, m.upPlan(r.Network, mk, i == 0), attach)
+		all = plan.Join(all.Title, all, up, attach)
 		eps = append(eps, ep)
 	}
 	if !slices.ContainsFunc(requests, func(r Request) bool { return r.Network.HasNames() }) {
@@ -61,6 +60,22 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 		return plan.Plan{}, nil, err
 	}
 	return plan.Join(all.Title, all, names), eps, nil
+}
+
+// previewPlans gives the plans for one network. Base says whether the chains that
+// all networks share are part of it.
+func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, base bool) (up, attach plan.Plan, err error) {
+	if ep.Parent != "" {
+		_, err := m.parent(ep.Parent)
+		return plan.Plan{}, m.attachMacvlan(ep, nil), err
+	}
+	mk, err := m.layout(n, prefix)
+	if err != nil {
+		return up, attach, err
+	}
+	ep.publish(prefix)
+	ep.settleOn(mk)
+	return m.upPlan(n, mk, base), m.attachPlan(ep, mk, nil), nil
 }
 
 // previewEndpoint is Reserve without taking anything.

@@ -49,6 +49,7 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases, Hostname: spec.Hostname,
 		DefaultRoute: spec.DefaultRoute && !n.Internal, routeWhy: spec.RouteWhy, Isolated: n.NoICC, Created: time.Now().UTC(),
 	}
+	ep.onParent(n)
 	n.addHostIP(ep.Ports, spec.HostIP)
 	m.placePorts(n, ep)
 	return ep, nil

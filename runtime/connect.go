@@ -35,7 +35,7 @@ type connectRequest struct {
 
 func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error {
 	mode := c.Config.NetworkMode
-	if mode == network.Host || strings.HasPrefix(mode, containerMode) || n.Driver != network.DriverBridge {
+	if mode == network.Host || strings.HasPrefix(mode, containerMode) || !n.HasEndpoints() {
 		return errorf(ErrConflict, "container sharing network namespace with another container or host cannot be connected to any other network")
 	}
 	if mode == network.None {
@@ -157,7 +157,12 @@ func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
 	if err := m.succeed(ctx, ep, observe); err != nil {
 		return err
 	}
-	if err := m.r.Networks.DisconnectPlan(ep).RunAll(ctx, observe); err != nil {
+	ns, err := m.netns()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := m.r.Networks.DisconnectPlan(ep, ns).RunAll(ctx, observe); err != nil {
 		return err
 	}
 	if err := m.r.Networks.Release(ep); err != nil {

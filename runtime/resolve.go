@@ -195,7 +195,7 @@ func (r *Runtime) resolveNetwork(cfg *Config) error {
 		if err != nil {
 			return err
 		}
-		if n.Driver != network.DriverBridge {
+		if !n.HasEndpoints() {
 			cfg.NetworkMode, cfg.Networks, cfg.Ports = n.Name, nil, nil
 			return nil
 		}
@@ -214,11 +214,11 @@ func (r *Runtime) resolveAttachment(cfg *Config, i int) (*network.Network, error
 	}
 	a.Network = n.Name
 	switch {
-	case n.Driver != network.DriverBridge && len(cfg.Networks) > 1:
+	case !n.HasEndpoints() && len(cfg.Networks) > 1:
 		return nil, errorf(ErrInvalid, "conflicting options: network %s cannot be combined with other networks", n.Name)
 	case slices.ContainsFunc(cfg.Networks[:i], func(b NetworkAttachment) bool { return b.Network == n.Name }):
 		return nil, errorf(ErrInvalid, "network %q is specified multiple times", n.Name)
-	case n.Driver == network.DriverBridge && a.IP.IsValid() && !n.Subnet.Contains(a.IP):
+	case n.HasEndpoints() && a.IP.IsValid() && !n.Subnet.Contains(a.IP):
 		return nil, errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", a.IP, n.Subnet, n.Name)
 	}
 	return n, nil
