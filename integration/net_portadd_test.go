@@ -111,7 +111,7 @@ func TestPortAddErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := before.Diff(after); len(diff) > 0 {
+	if diff := withoutLate(before.Diff(after)); len(diff) > 0 {
 		t.Errorf("a refusal changed something:\n%s", diff)
 	}
 	wantOut(t, h.Run("port", "web"), "80/tcp -> 0.0.0.0:8080")
@@ -179,6 +179,14 @@ func TestPortAddTakesOverUDP(t *testing.T) {
 	}
 }
 
+// withoutLate leaves out the routes of a bridge's own IPv6 addresses, which
+// come a moment after it is up.
+func withoutLate(cs host.Changes) host.Changes {
+	return slices.DeleteFunc(cs, func(c host.Change) bool {
+		return c.Section == host.SecRoutes && strings.Contains(c.Line, " fe80::")
+	})
+}
+
 // ruleCalls are the system calls of a change of rules.
 func (c calm) ruleCalls() []string {
 	if c.Backend() == host.Native {
@@ -198,9 +206,9 @@ func TestMonitorKilledWhilePublishing(t *testing.T) {
 		t.Skip("SKIPPED, NOT TESTED:", err)
 	}
 	c := newCalm(t)
-	for _, command := range []string{"port add box 8081:81", "port rm box 7001:7001"} {
-		c.killAtEachCall("--net tiny", command, append(c.ruleCalls(), "bind,listen", "renameat,renameat2,rename", "openat", "write")...)
-	}
+	kinds := append(c.ruleCalls(), "renameat,renameat2,rename", "openat", "write")
+	c.killAtEachCall("--net tiny", "port rm box 7001:7001", kinds...)
+	c.killAtEachCall("--net tiny", "port add box 8081:81", append(kinds, "bind,listen")...)
 	c.works()
 }
 
