@@ -38,7 +38,7 @@ func (c *Container) Exec(ctx context.Context, cfg ExecConfig) (*Session, error) 
 	if err != nil {
 		return nil, err
 	}
-	return awaitStarted(ctx, conn, nil)
+	return whileAnswering(c, conn, func() (*Session, error) { return awaitStarted(ctx, conn, nil) })
 }
 
 // exec runs one command for one client, from its request to its end.

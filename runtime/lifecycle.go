@@ -51,7 +51,7 @@ func (c *Container) Signal(sig syscall.Signal) error {
 		return fmt.Errorf("cannot kill container: %s: %w", c.Config.Name, err)
 	}
 	defer conn.Close()
-	return awaitReply(conn)
+	return c.awaitReply(conn)
 }
 
 // Stop asks a running container to end, kills it when it does not in time, and

@@ -12,7 +12,7 @@ import (
 	"github.com/minirt/mini/runtime/wire"
 )
 
-// Operations of a [wire.Request]. All but signal and attach are answered by an
+// Operations of a [wire.Request]. All but signal, attach and ping are answered by an
 // Exit frame when the container has ended.
 const (
 	opStart      = "start"      // startRequest; only on the connection a monitor is born with
@@ -21,6 +21,7 @@ const (
 	opSignal     = "signal"     // signalRequest
 	opStop       = "stop"       // stopRequest
 	opWait       = "wait"       // nothing
+	opPing       = "ping"       // nothing; answered at once
 	opRemove     = "remove"     // RemoveOptions: kill, tear down, delete
 	opConnect    = "connect"    // connectRequest
 	opDisconnect = "disconnect" // connectRequest
@@ -88,6 +89,8 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 		})
 	case opWait:
 		return m.register(conn)
+	case opPing:
+		return reply(conn)
 	case opStop:
 		return decodeAnd(req, func(s stopRequest) error {
 			if err := m.register(conn); err != nil {

@@ -137,12 +137,20 @@ var errEnded = errors.New("the container has ended")
 func (c *Container) askExit(ctx context.Context, op string, body any) (code int, err error) {
 	conn, err := c.ask(op, body)
 	if err == nil {
-		code, err = recvExit(ctx, conn)
+		code, err = c.awaitExit(ctx, op, conn)
 	}
 	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrConflict) && !isHangup(err) {
 		return code, err
 	}
 	return 0, c.awaitLast(ctx)
+}
+
+// awaitExit waits for the end. Who asked only to wait waits for any monitor.
+func (c *Container) awaitExit(ctx context.Context, op string, conn *wire.Conn) (int, error) {
+	if op == opWait {
+		return recvExit(ctx, conn)
+	}
+	return whileAnswering(c, conn, func() (int, error) { return recvExit(ctx, conn) })
 }
 
 // isHangup tells whether err says that the other end is gone.

@@ -111,7 +111,7 @@ func (c *Container) Attach(ctx context.Context, a Attach) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := awaitReply(conn); err != nil {
+	if err := c.awaitReply(conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -126,12 +126,12 @@ func (c *Container) askTelling(op string, body any, note func(string)) (json.Raw
 		return nil, err
 	}
 	defer conn.Close()
-	return awaitReplyTelling(conn, note)
+	return whileAnswering(c, conn, func() (json.RawMessage, error) { return awaitReplyTelling(conn, note) })
 }
 
 // awaitReply reads the answer to a request.
-func awaitReply(conn *wire.Conn) error {
-	_, err := awaitReplyTelling(conn, nil)
+func (c *Container) awaitReply(conn *wire.Conn) error {
+	_, err := whileAnswering(c, conn, func() (json.RawMessage, error) { return awaitReplyTelling(conn, nil) })
 	return err
 }
 
