@@ -125,6 +125,20 @@ func (f *File) Owner(a netip.Addr) (Owner, error) {
 	return o, err
 }
 
+// Check says why AllocateAddr would refuse a, as far as can be told now.
+func (f *File) Check(a netip.Addr) error {
+	i, err := f.space.offset(a)
+	if err != nil {
+		return err
+	}
+	return f.view(func(t *tree) error {
+		if t.used(i) {
+			return t.refusal(i, t.owner(i))
+		}
+		return nil
+	})
+}
+
 // Owned walks over the taken addresses and their owners, in order, in time
 // proportional to their number. The lock is not held while the loop's body
 // runs, so it may release what it is given; addresses taken or released by

@@ -122,6 +122,8 @@ func TestReserveErrors(t *testing.T) {
 	spec.IP = def.Gateway
 	_, err = w.m.Reserve(def, spec)
 	wantErr(t, "the gateway's address", err, ipam.ErrReserved, "the gateway")
+	_, _, err = w.m.Preview(def, spec)
+	wantErr(t, "the gateway's address, previewed", err, ipam.ErrReserved, "the gateway")
 	_, err = w.m.Reserve(def, w.spec("b", "9000:80", "8080:80"))
 	wantErr(t, "a taken port", err, port.ErrInUse, "Bind for 0.0.0.0:8080 failed: port is already allocated (held by container a)")
 	again := w.spec("a")

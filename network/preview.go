@@ -123,13 +123,8 @@ func (m *Manager) peek(n *Network, ep *Endpoint, want netip.Addr) (ip netip.Addr
 		}
 		return ip, nil
 	}
-	owner, err := pool.Owner(want)
-	if err != nil {
-		return ip, fmt.Errorf("network %s: %w", n.Name, err)
-	}
-	if owner != 0 {
-		taken := &ipam.AddrError{Addr: want, Subnet: n.Subnet, Owner: owner, Err: ipam.ErrTaken}
-		return ip, m.explainTaken(n, ep.ContainerID, want, taken)
+	if err := pool.Check(want); err != nil {
+		return ip, m.explainTaken(n, ep.ContainerID, want, err)
 	}
 	return want, nil
 }
