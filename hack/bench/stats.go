@@ -40,6 +40,7 @@ const (
 	seconds   unit = iota // less is better
 	memSize               // less is better
 	factor                // less is better
+	count                 // less is better
 	perSecond             // more is better
 	bitRate               // more is better
 )
@@ -59,6 +60,8 @@ func (u unit) format(v float64) string {
 		return digits(v/1e6) + " MB"
 	case perSecond:
 		return digits(v) + " /s"
+	case count:
+		return fmt.Sprintf("%.0f", v)
 	case bitRate:
 		return digits(v/1e9) + " Gbit/s"
 	default:
