@@ -88,10 +88,10 @@ func (m *Manager) stepRules(name, why string, drop, add []firewall.Rule) []plan.
 		Undo: func(ctx context.Context) error { return m.swap(ctx, add, drop) },
 	}
 	for _, r := range drop {
-		step.Cmds = append(step.Cmds, r.DeleteCommand())
+		step.Cmds = append(step.Cmds, m.fw().DeleteCommand(r))
 	}
 	for _, r := range add {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, m.fw().AddCommand(r))
 	}
 	return []plan.Step{step}
 }
@@ -168,6 +168,9 @@ func (m *Manager) hold(ep *Endpoint, spec EndpointSpec) (*Endpoint, error) {
 	}
 	if n == nil || n.Internal {
 		return nil, errorf(ErrInvalid, "network %s is internal: no ports are published on it", ep.NetworkName)
+	}
+	if n.Driver == DriverMacvlan {
+		return nil, errorf(ErrInvalid, "network %s is a macvlan: no ports are published on it, all of the container's can be reached at its address", ep.NetworkName)
 	}
 	if !n.translates() {
 		return nil, errorf(ErrInvalid, "network %s is routed: ports of a running container cannot be opened on it, only with -p when it starts", ep.NetworkName)

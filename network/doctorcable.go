@@ -227,7 +227,7 @@ func (d *doctor) checkPublished(p *wired) {
 	step.Name += " for " + p.ep.ContainerName
 	step.Cmds = nil
 	for _, r := range missing {
-		step.Cmds = append(step.Cmds, r.AddCommand())
+		step.Cmds = append(step.Cmds, p.d.m.fw().AddCommand(r))
 	}
 	var steps []plan.Step
 	for _, table := range []string{"nat", "filter"} { // a routed network's are in filter
