@@ -49,15 +49,9 @@ func (s *Server) forward(q *query, network string) []byte {
 
 var errRefused = errors.New("the server refuses to answer, or failed")
 
-// ask sends the query to one server. What does not fit into a datagram is asked
-// for again over TCP.
+// ask sends the query to one server and wants an answer that helps.
 func (u Upstream) ask(ctx context.Context, q *query, network string) ([]byte, error) {
-	msg, err := u.exchange(ctx, q, network)
-	if err == nil && network == "udp" && msg[2]&flagTC != 0 {
-		if whole, err := u.exchange(ctx, q, "tcp"); err == nil {
-			msg = whole
-		}
-	}
+	msg, err := u.fetch(ctx, q, network)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +60,33 @@ func (u Upstream) ask(ctx context.Context, q *query, network string) ([]byte, er
 		return nil, errRefused
 	}
 	return msg, nil
+}
+
+// fetch asks as the client did. What does not fit into a datagram is asked for
+// again over TCP, and a server that has no TCP is asked over UDP all the same:
+// what it sends is then better than nothing.
+func (u Upstream) fetch(ctx context.Context, q *query, network string) ([]byte, error) {
+	if network == "tcp" {
+		if msg, err := u.withinHalf(ctx, q); err == nil {
+			return msg, nil
+		}
+		return u.exchange(ctx, q, "udp")
+	}
+	msg, err := u.exchange(ctx, q, "udp")
+	if err == nil && msg[2]&flagTC != 0 {
+		if whole, err := u.withinHalf(ctx, q); err == nil {
+			return whole, nil
+		}
+	}
+	return msg, err
+}
+
+// withinHalf asks over TCP in half of a server's time: a firewall may swallow
+// what goes there.
+func (u Upstream) withinHalf(ctx context.Context, q *query) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout/2)
+	defer cancel()
+	return u.exchange(ctx, q, "tcp")
 }
 
 // exchange sends a query and waits for the answer to it. The source port and

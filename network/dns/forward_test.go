@@ -120,6 +120,24 @@ func TestTCPOfUpstreamFails(t *testing.T) {
 	}
 }
 
+// TestServerWithoutTCP: it is asked over UDP for a client that comes over TCP,
+// as one does whose answer was cut.
+func TestServerWithoutTCP(t *testing.T) {
+	u := startUpstream(t, func(network string, q []byte) [][]byte {
+		if network == "tcp" {
+			return nil
+		}
+		return [][]byte{answering(q, 0, 100)} // too long for most, and it does not say so
+	})
+	s := start(t, book{}, askUpstreams(u))
+	if m := s.ask("udp", "big.example.", dnsmessage.TypeA, 0); !m.Truncated {
+		t.Errorf("a client that takes 512 bytes: %d answers, cut %v", len(m.Answers), m.Truncated)
+	}
+	if m := s.ask("tcp", "big.example.", dnsmessage.TypeA, 0); len(m.Answers) != 100 || m.Truncated {
+		t.Errorf("over TCP: %d answers, cut %v", len(m.Answers), m.Truncated)
+	}
+}
+
 // TestForgedAnswers: other ids, other questions and rubbish are passed over.
 func TestForgedAnswers(t *testing.T) {
 	u := startUpstream(t, func(_ string, q []byte) [][]byte {
