@@ -20,6 +20,8 @@ func TestMacvlan(t *testing.T) {
 	wantOut(t, h.Run("inspect", "-f", "{{.NetworkSettings.Networks.lan.IPAddress}} {{.NetworkSettings.Networks.lan.Gateway}}", "web"), "192.0.2.64 "+outside)
 	wantAddr(t, h, host.Outside, "http://192.0.2.64"+addrPage, outside)
 	wantOut(t, h.Run("exec", "peer", "wget", "-qO-", "http://web"+addrPage), "[::ffff:192.0.2.65]")
+	wantName(t, h, initPid(t, h, "peer"), "web.lan", "192.0.2.64")
+	wantNoName(t, h, initPid(t, h, "peer"), "host.mini.internal") // its gateway is not the host
 	if _, err := getFrom(h, host.Inside, "http://192.0.2.64/", silence); !unanswered(err) {
 		t.Errorf("the host reaches its macvlan child: %v", err)
 	}

@@ -47,7 +47,7 @@ type askedServers struct {
 // view is where the container is connected. It is replaced, never changed.
 type view struct {
 	networks []*network.Directory // those with names: that of the default route, then as its interfaces
-	gateway  netip.Addr           // of the default route, if there is one
+	gateway  netip.Addr           // of the default route, if there is one and it is the host
 	outside  bool                 // not all its networks are internal
 }
 
@@ -82,7 +82,10 @@ func (rs *resolver) connected(endpoints []*network.Endpoint) error {
 		}
 		first := len(v.networks)
 		if ep.DefaultRoute {
-			v.gateway, first = ep.Gateway, 0
+			first = 0
+			if ep.Parent == "" { // else the gateway is somebody else
+				v.gateway = ep.Gateway
+			}
 		}
 		if n.HasNames() {
 			v.networks = slices.Insert(v.networks, first, rs.directory(n))

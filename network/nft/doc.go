@@ -2,7 +2,6 @@
 // to one of its own addresses. It speaks netlink: no program is run, and one
 // message carries a whole table, so that there is all of it or nothing.
 //
-// It is for rules inside a container's namespace. The host's rules are made
-// with the iptables program, see package firewall, because they stand beside
-// those of others.
+// It is for the few fixed rules inside a container's namespace, which each start
+// makes anew. The host's rules are package firewall's.
 package nft
