@@ -27,6 +27,8 @@ type chainState struct {
 	MadeUser bool `json:"made_user_chain,omitempty"`
 	// Moving to Prefix: the records have the rules of before, too.
 	Moving bool `json:"moving,omitempty"`
+	// Left are chains of mini's that could not be deleted: see keepLeft.
+	Left []firewall.Chain `json:"left,omitempty"`
 	// Chains and Rules are exactly those that were made.
 	Chains []firewall.Chain `json:"chains,omitempty"`
 	Rules  []firewall.Rule  `json:"rules,omitempty"`
@@ -98,9 +100,13 @@ func (m *Manager) choosePrefix() (string, error) {
 // hasChains looks for the two chains that every Docker, or another mini, has
 // at least one of.
 func (m *Manager) hasChains(prefix string) (bool, error) {
+	s, err := m.chainState()
+	if err != nil {
+		return false, err
+	}
 	for _, c := range []firewall.Chain{{Table: "nat", Name: prefix}, {Table: "filter", Name: prefix + "-FORWARD"}} {
-		if ok, err := m.fw().HasChain(c); ok || err != nil {
-			return ok, err
+		if free, err := m.isFree(c, s.Left); !free || err != nil {
+			return !free, err
 		}
 	}
 	return false, nil
@@ -127,9 +133,9 @@ func (m *Manager) startChains() (chainState, error) {
 	if err != nil {
 		return s, err
 	}
-	made := s.MadeUser || !user
+	made, left := s.MadeUser || !user, s.Left
 	s = m.baseState(prefix)
-	s.MadeUser = made
+	s.MadeUser, s.Left = made, left
 	if s.Boot, err = m.bootID(); err != nil {
 		return s, err
 	}

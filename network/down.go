@@ -122,7 +122,11 @@ func (m *Manager) DownPlan(n *Network) (plan.Plan, error) {
 func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
 	p.Title = "take network " + n.Name + " down"
 	mk, err := m.readMark(n)
-	if mk == nil || err != nil {
+	if err != nil {
+		return p, false, err
+	}
+	if mk == nil {
+		p, err = m.leftPlan(p)
 		return p, false, err
 	}
 	if mk.Found != nil {
@@ -217,16 +221,14 @@ func (m *Manager) userRules() (bool, error) {
 // stays, with the chain.
 func (m *Manager) stepDropChains(s chainState, keepUser bool) plan.Step {
 	step := plan.Step{Name: "delete mini's chains", Why: "They are empty. A chain with a rule of somebody else stays."}
-	chains := slices.DeleteFunc(slices.Clone(s.Chains), func(c firewall.Chain) bool {
+	chains := append(slices.Clone(s.Chains), slices.DeleteFunc(slices.Clone(s.Left), func(c firewall.Chain) bool { return slices.Contains(s.Chains, c) })...)
+	chains = slices.DeleteFunc(chains, func(c firewall.Chain) bool {
 		return c.Name == firewall.UserChain && (keepUser || !s.MadeUser)
 	})
 	step.Cmds = m.fw().DeleteChainCommands(chains)
 	step.Do = func(ctx context.Context) error {
 		stay, err := m.fw().DeleteChains(ctx, chains)
-		for _, c := range stay {
-			m.opt.Notice("chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it")
-		}
-		return err
+		return errors.Join(err, m.keepLeft(ctx, stay))
 	}
 	return step
 }

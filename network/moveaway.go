@@ -90,7 +90,7 @@ func (m *Manager) planMove(s chainState) (*move, error) {
 		}
 	}
 	v.after = m.baseState(prefix)
-	v.after.Boot, v.after.Stage, v.after.MadeUser = s.Boot, baseUp, s.MadeUser
+	v.after.Boot, v.after.Stage, v.after.MadeUser, v.after.Left = s.Boot, baseUp, s.MadeUser, s.Left
 	v.drop, v.add = missingIn(v.after.Rules, s.Rules), v.after.Rules
 	nets, err := m.stored()
 	if err != nil {

@@ -168,6 +168,19 @@ func (l *Listing) hasOwner(owner string) bool {
 // Rule gives the rule as one to be deleted.
 func (r Listed) Rule() Rule { return Rule{Table: r.Chain.Table, Chain: r.Chain.Name, Spec: r.Words} }
 
+// Users gives the rules that keep a chain from being deleted: those that jump to
+// it, and those in it.
+func (l *Listing) Users(c Chain) (users []Listed) {
+	for other, listed := range l.Chains {
+		for _, r := range listed.Rules {
+			if other == c || other.Table == c.Table && r.Target() == c.Name {
+				users = append(users, r)
+			}
+		}
+	}
+	return users
+}
+
 // String gives the rule as `iptables -S` has it.
 func (r Listed) String() string { return "-A " + r.Chain.Name + " " + strings.Join(r.Words, " ") }
 

@@ -1,0 +1,60 @@
+package network
+
+import (
+	"context"
+	"slices"
+
+	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/plan"
+)
+
+// A chain of mini's that a rule of somebody else needs cannot be deleted with the
+// last network. It stays on record: the next time that all goes, or a network
+// that is not up is taken down, it is tried again.
+
+// keepLeft records chains that stay, and says why.
+func (m *Manager) keepLeft(ctx context.Context, stay []firewall.Chain) error {
+	s, err := m.chainState()
+	if err != nil || len(s.Left)+len(stay) == 0 {
+		return err
+	}
+	s.Left = stay
+	if err := replaceJSON(m.chainPath(), s); err != nil || len(stay) == 0 {
+		return err
+	}
+	l, err := m.fw().Listing(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range stay {
+		text := "chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it"
+		for _, r := range l.Users(c) {
+			text += "\n  delete his rule, if it is not needed: " + m.fw().DeleteCommand(r.Rule())
+		}
+		m.opt.Notice(text)
+	}
+	return nil
+}
+
+// isFree says whether nobody has a chain: it does not exist, or it is one of
+// mini's that was left, and the rule that needed it is gone.
+func (m *Manager) isFree(c firewall.Chain, left []firewall.Chain) (bool, error) {
+	ok, err := m.fw().HasChain(c)
+	if !ok || err != nil || !slices.Contains(left, c) {
+		return !ok, err
+	}
+	l, err := m.fw().Listing(context.Background())
+	if err != nil {
+		return false, err
+	}
+	return len(l.Users(c)) == 0, nil
+}
+
+// leftPlan deletes the chains that were left, if no network is up.
+func (m *Manager) leftPlan(p plan.Plan) (plan.Plan, error) {
+	s, err := m.chainState()
+	if err == nil && s.Stage == "" && len(s.Left) > 0 {
+		p.Add(m.stepDropChains(chainState{Left: s.Left}, true))
+	}
+	return p, err
+}
