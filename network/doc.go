@@ -18,9 +18,14 @@
 // leads a container's questions to the sockets of [ListenNames], and a
 // [Directory] has the answers. Package dns serves them.
 //
+// While a container runs, [Manager.Publish] and [Manager.Unpublish] change its
+// ports, and [Manager.Handover] moves them, with the default route, to another of
+// its networks.
+//
 // What touches the kernel is a [plan.Plan] first: `--explain` and `--dry-run`
 // print the very steps that are run. Locks are held for the bookkeeping only;
-// bringing a network up or down is the one change made under a lock.
+// bringing a network up or down, and changing the ports of a running container,
+// are made under a lock.
 //
 // Files below Options.Root, which survive a reboot:
 //

@@ -141,13 +141,18 @@ func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
 	return m.c.change(func(cfg *Config) { cfg.Ports, cfg.PublishAll = left, false })
 }
 
+// listPorts names some ports for an error.
 func listPorts(ports []port.Mapping) string {
+	const most = 10
 	if len(ports) == 0 {
 		return "nothing"
 	}
-	words := make([]string, len(ports))
-	for i, p := range ports {
-		words[i] = p.String()
+	var words []string
+	for _, p := range ports[:min(most, len(ports))] {
+		words = append(words, p.String())
+	}
+	if more := len(ports) - len(words); more > 0 {
+		words = append(words, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(words, ", ")
 }
