@@ -194,3 +194,37 @@ func TestLookupsWhileContainersComeAndGo(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestLookupsDuringReconnects: names of a network that stays are answered all
+// the time that another comes and goes.
+func TestLookupsDuringReconnects(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web", "--net", "red")
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { done <- n }()
+		for ; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if got, err := lookup(h, pid, "web.red"); got != "10.1.0.2" || err != nil {
+				t.Errorf("lookup %d: got %q, error %v", n, got, err)
+				return
+			}
+		}
+	}()
+	for range 8 {
+		must(t, h.Run("network", "connect", "blue", "web"))
+		wantName(t, h, pid, "web.blue", ipOf(t, h, "web", "blue"))
+		must(t, h.Run("network", "disconnect", "blue", "web"))
+		wantNoName(t, h, pid, "web.blue")
+	}
+	close(stop)
+	if n := <-done; n < 8 {
+		t.Errorf("only %d lookups were made meanwhile", n)
+	}
+}

@@ -70,6 +70,9 @@ func TestNames(t *testing.T) {
 	if !strings.Contains(r.Stdout, "10.1.0.2") || r.Code != 0 {
 		t.Errorf("%v", r)
 	}
+	// Whoever gives the name to a container means it.
+	proxy := runIdle(t, h, "proxy", "--net", "red", "--network-alias", "host.docker.internal")
+	wantName(t, h, proxy, "host.docker.internal", "10.1.0.4")
 	// As programs ask: through the C library.
 	wantOut(t, h.Run("exec", "two", "sh", "-c", "ping -c 1 -W 5 web | head -n 1"), "PING web (10.1.0.2): 56 data bytes")
 	// A container that shares the namespace asks the same server.

@@ -120,22 +120,23 @@ func (rs *resolver) directory(n *network.Network) *network.Directory {
 }
 
 // Addrs implements [dns.Resolver]. As with Docker, a name may be followed by
-// that of a network, and the first network that knows it decides.
+// that of a network, and the first network that knows it decides. An alias that
+// says who the host is counts.
 func (rs *resolver) Addrs(name string) (addrs []netip.Addr, known bool) {
 	if rs.count.Add(1) == collectAt {
 		debug.SetGCPercent(collectPercent)
 	}
 	v := rs.view.Load()
+	for _, d := range v.networks {
+		if addrs = rs.living(d, name); len(addrs) > 0 {
+			return addrs, true
+		}
+	}
 	if hostNames[name] {
 		if v.gateway.IsValid() {
 			addrs = []netip.Addr{v.gateway}
 		}
 		return addrs, true
-	}
-	for _, d := range v.networks {
-		if addrs = rs.living(d, name); len(addrs) > 0 {
-			return addrs, true
-		}
 	}
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
