@@ -170,16 +170,17 @@ func (m *monitor) failed(err error) {
 		_ = m.signal(int(unix.SIGKILL))
 		_, _ = m.child.Wait()
 	}
-	teardown := m.release()
+	released := m.release()
 	if m.listener != nil {
 		m.listener.Close()
 	}
-	if m.c.Config.AutoRemove {
+	teardown := released
+	if m.c.Config.AutoRemove && released == nil {
 		teardown = errors.Join(teardown, m.r.discard(m.c, true))
 	} else {
 		teardown = errors.Join(teardown, m.c.saveState())
 	}
-	teardown = errors.Join(teardown, m.life.end(m.r, m.c.Config.ID))
+	teardown = errors.Join(teardown, m.leave(released))
 	text := err.Error()
 	if teardown != nil {
 		text += "\n(and tearing down: " + teardown.Error() + ")"
@@ -205,10 +206,11 @@ func (m *monitor) finish(code int) {
 	if !remove {
 		errs = append(errs, m.c.saveState())
 	}
-	errs = append(errs, m.release())
+	released := m.release()
+	errs = append(errs, released)
 	m.hub.drain()
 	errs = append(errs, m.logs.Close())
-	if remove {
+	if remove && released == nil {
 		errs = append(errs, m.c.reloadConfig()) // it may have another name by now
 		errs = append(errs, m.r.discard(m.c, m.c.Config.AutoRemove || removal.Volumes))
 	} else {
@@ -218,9 +220,23 @@ func (m *monitor) finish(code int) {
 		}
 		errs = append(errs, m.c.saveState())
 	}
-	errs = append(errs, m.life.end(m.r, m.c.Config.ID))
+	errs = append(errs, m.leave(released))
 	m.tell(code, errors.Join(errs...))
 	m.deleteLinks()
+}
+
+// leave gives the container up. When something could not be released, the lock
+// file stays, as that of a dead owner: the next command tries again.
+func (m *monitor) leave(released error) error {
+	if released != nil {
+		var errs []error
+		for _, ep := range m.dropped {
+			errs = append(errs, ep.Close()) // as if it had died
+		}
+		m.life.close()
+		return errors.Join(errs...)
+	}
+	return m.life.end(m.r, m.c.Config.ID)
 }
 
 // tell announces the container's end.

@@ -17,8 +17,8 @@ const (
 )
 
 // Backend tells the program's back end by the name of the file that the links
-// end at: xtables-nft-multi or xtables-legacy-multi. It is "" for another name.
-// Nothing is run.
+// end at: xtables-nft-multi or xtables-legacy-multi. Under another name the program
+// is asked for its version: "iptables v1.8.9 (nf_tables)".
 func (t *Tool) Backend() (Backend, error) {
 	path, err := exec.LookPath(t.path)
 	if err != nil {
@@ -32,6 +32,15 @@ func (t *Tool) Backend() (Backend, error) {
 		return NFT, nil
 	case strings.Contains(name, "legacy"):
 		return Legacy, nil
+	}
+	text, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		return "", &CommandError{Args: []string{path, "--version"}, Err: err}
+	}
+	for _, b := range []Backend{NFT, Legacy} {
+		if strings.Contains(string(text), "("+string(b)+")") {
+			return b, nil
+		}
 	}
 	return "", nil
 }

@@ -60,6 +60,9 @@ func (t *Tool) OtherListing(ctx context.Context) (*Listing, error) {
 		return nil, err
 	}
 	program := "iptables-nft"
+	if b == "" {
+		return nil, nil // before 1.8 there was one back end
+	}
 	if b == NFT {
 		program = "iptables-legacy"
 		// Asking makes no table: the kernel lists here those that are in use.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -149,7 +150,7 @@ func (t *Tool) start(ctx context.Context, files []*os.File) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a pipe for %s: %w", path, err)
 	}
-	c := &child{cmd: exec.CommandContext(ctx, path, "--noflush", "-w"), stdin: w, ended: make(chan error, 1)}
+	c := &child{cmd: exec.CommandContext(ctx, path, "--noflush", "-w", strconv.Itoa(t.wait())), stdin: w, ended: make(chan error, 1)}
 	c.cmd.Env = append(os.Environ(), "LC_ALL=C")
 	c.cmd.Stdin, c.cmd.Stderr, c.cmd.ExtraFiles = r, &c.stderr, files
 	// The kernel may round the size up.

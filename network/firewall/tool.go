@@ -21,11 +21,23 @@ type Tool struct {
 	// seems to live until the rules are in place and can be found.
 	Hold func() []*os.File
 
+	// Wait is how many seconds a program waits for the lock that legacy programs
+	// share (/run/xtables.lock), when another one holds it; 0 means 30. The error
+	// is the program's: "Another app is currently holding the xtables lock".
+	Wait int
+
 	path string
 
 	mu    sync.Mutex
 	ipt   *iptables.IPTables
 	loans []*os.File
+}
+
+func (t *Tool) wait() int {
+	if t.Wait > 0 {
+		return t.Wait
+	}
+	return 30
 }
 
 func (t *Tool) hold() []*os.File {
@@ -66,7 +78,7 @@ func (t *Tool) tables() (*iptables.IPTables, error) {
 	if t.ipt != nil {
 		return t.ipt, nil
 	}
-	ipt, err := iptables.New(iptables.Path(t.path))
+	ipt, err := iptables.New(iptables.Path(t.path), iptables.Timeout(t.wait()))
 	if err != nil {
 		return nil, fmt.Errorf("finding the iptables program: %w", err)
 	}

@@ -252,3 +252,27 @@ func TestAProgramThatFailsOnce(t *testing.T) {
 		t.Errorf("the second time: %v", err)
 	}
 }
+
+// TestLockHeldForLong: a program that keeps the lock of the legacy programs is
+// not waited for without a bound, and the error says what is in the way.
+func TestLockHeldForLong(t *testing.T) {
+	enter(t)
+	tool := New("iptables-legacy")
+	tool.Wait = 1
+	must(t, tool.AddAll(context.Background(), nil))
+	_, err := tool.EnsureChain(Chain{"nat", "TEST"})
+	must(t, err)
+	f, err := os.OpenFile("/run/xtables.lock", os.O_RDONLY|os.O_CREATE, 0o600)
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	_, chain := tool.EnsureChain(Chain{"nat", "OTHER"})
+	for what, err := range map[string]error{
+		"adding": tool.AddAll(context.Background(), rules(1)), "deleting": tool.RemoveAll(context.Background(), rules(1)), "making a chain": chain,
+	} {
+		if err == nil || !strings.Contains(err.Error(), "Another app is currently holding the xtables lock") {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	must(t, f.Close())
+	must(t, tool.AddAll(context.Background(), rules(1)))
+}
