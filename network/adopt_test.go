@@ -241,3 +241,29 @@ func TestAdoptReload(t *testing.T) {
 		t.Errorf("the bridge is\n%swas\n%s", after, before)
 	}
 }
+
+// TestAdoptAfterCrash: cut off at any step, the network comes up, and the bridge
+// is in the end as it was found; also when the network never comes up again.
+func TestAdoptAfterCrash(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	w.foundBridge("")
+	before, all, ctx := w.foundPicture(), w.traces(), context.Background()
+	n := w.create(CreateOptions{Name: "office", Bridge: "br0", Subnet: office})
+	up, err := w.m.UpPlan(n)
+	w.must(err)
+	for i := range up.Steps {
+		for _, again := range []bool{true, false} {
+			w.crashUp(n, i)
+			if again {
+				w.must(w.m.Up(ctx, n, nil))
+			}
+			w.must(w.m.Down(ctx, n, nil))
+			if after := w.foundPicture(); after != before {
+				t.Fatalf("after a crash at %q, up again %v, the bridge is\n%swas\n%s", up.Steps[i].Name, again, after, before)
+			}
+			if after := w.traces(); after != all {
+				t.Fatalf("after a crash at %q is left:\n%s", up.Steps[i].Name, after)
+			}
+		}
+	}
+}

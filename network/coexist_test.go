@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -135,6 +136,7 @@ func TestInternal(t *testing.T) {
 		w.blocked("a to the host's address on the bridge", a.ns, n.Gateway.String()+":22")
 		w.blocked("a to the host's other address", a.ns, hostAddr+":22")
 		w.blocked("a to the host's address on another bridge", a.ns, w.find(Bridge).Gateway.String()+":22")
+		w.overIPv6(n, a)
 		w.leavesNothing(n, a, b)
 	})
 }
@@ -147,6 +149,35 @@ func (w *world) acceptSSH() {
 		return
 	}
 	w.sh(w.m.opt.IPTables + " -A INPUT -p tcp --dport 22 -j ACCEPT")
+}
+
+// overIPv6 lets a container switch IPv6 on, which a privileged one can, and looks
+// for the host at its link-local address.
+func (w *world) overIPv6(n *Network, a *box) {
+	w.t.Helper()
+	l, err := net.Listen("tcp", ":23")
+	w.must(err)
+	defer l.Close()
+	w.in(a.ns, func() error {
+		w.sh("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0; ip -6 addr add fe80::a/64 dev eth0 nodad")
+		return nil
+	})
+	mac := macFor(n.Gateway) // the kernel derives the address from it, RFC 4291 appendix A
+	addr := fmt.Sprintf("[fe80::%x:%xff:fe%02x:%x%02x%%eth0]:23", int(mac[0]^2)<<8|int(mac[1]), mac[2], mac[3], mac[4], mac[5])
+	begin := time.Now()
+	for time.Since(begin) < 3*time.Second { // its own address takes a moment
+		err = netns.Do(a.ns, func() error {
+			c, err := net.DialTimeout("tcp6", addr, impatient)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		})
+		if err == nil {
+			w.t.Errorf("a reaches the host at %s", addr)
+			return
+		}
+	}
 }
 
 // TestUDPFlowMovesOn: a client that never pauses reaches the new container, not

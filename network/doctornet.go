@@ -93,6 +93,9 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 	if w.n.translates() {
 		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
 	}
+	if w.n.Internal && w.mk.Found == nil {
+		d.wantSysctl(w.subject(), "net.ipv6.conf."+name+".disable_ipv6", "what listens on the host's IPv6 addresses may be reached", stepNoIPv6(w.mk))
+	}
 	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))
 }
 

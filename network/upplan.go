@@ -60,7 +60,24 @@ func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
 	if n.translates() {
 		steps = append(steps, stepLocalnet(mk))
 	}
+	if n.Internal && hasIPv6() {
+		steps = append(steps, stepNoIPv6(mk))
+	}
 	return append(steps, m.stepBridgeUp(mk))
+}
+
+// stepNoIPv6 closes the bridge of an internal network to IPv6: no rule guards it.
+func stepNoIPv6(mk *mark) plan.Step {
+	key := "net.ipv6.conf." + mk.Bridge + ".disable_ipv6"
+	return plan.Step{
+		Name: "keep IPv6 off " + mk.Bridge,
+		Why:  "The host shall not be reached from an internal network. The rules say so for IPv4; the kernel would give the bridge an IPv6 address of its own.",
+		Cmds: []string{sysctlCommand(key, "1")},
+		Do: func(context.Context) error {
+			_, err := setSysctl(key, "1")
+			return err
+		},
+	}
 }
 
 // stepForward has no undo: others may rely on forwarding by then.
