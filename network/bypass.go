@@ -39,7 +39,7 @@ func (m *Manager) Bypassed(ports []port.Mapping) string {
 // ufwActive looks for ufw's own jump. That it cannot be told is no reason to
 // refuse a start.
 func (m *Manager) ufwActive() bool {
-	backend, err := m.fw().Backend()
+	backend, err := firewall.New(m.opt.IPTables).Backend() // ufw's, whatever mini's driver is
 	if err != nil {
 		return false
 	}
