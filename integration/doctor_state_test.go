@@ -131,6 +131,10 @@ func TestDoctorOnOthers(t *testing.T) {
 		{"iptables-legacy -P FORWARD DROP", "FORWARD of iptables-legacy drops by default, and no rule there accepts packets of containers",
 			"iptables-legacy -F; iptables-legacy -P FORWARD ACCEPT"},
 		{"iptables-legacy -A FORWARD -j REJECT", "a rule of iptables-legacy drops packets of containers: -A FORWARD -j REJECT", "iptables-legacy -F"},
+		{"nft 'add table inet mine; add chain inet mine pass { type filter hook forward priority 10; policy drop; }'",
+			"the chain pass of the nftables table inet mine drops packets of containers", "nft delete table inet mine"},
+		{"nft 'add table inet mine; add chain inet mine pass { type filter hook forward priority 10; }; add rule inet mine pass counter reject'",
+			"the chain pass of the nftables table inet mine drops packets of containers", "nft delete table inet mine"},
 		{"iptables -t nat -I PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 1", "container web: somebody's rule takes its port 8080/tcp",
 			"iptables -t nat -D PREROUTING 1"},
 		{"ip link set uplink0 alias x; ip route add 172.17.0.0/25 dev uplink0", "route on uplink0", "ip route del 172.17.0.0/25 dev uplink0; ip link set uplink0 alias ''"},
@@ -155,6 +159,14 @@ func TestDoctorOnOthers(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	must(t, h.Exec("iptables", "-X", "ufw-before-forward"))
+	must(t, h.Exec("nft", "add table inet mine; add chain inet mine pass { type filter hook forward priority 10; policy drop; }"))
+	must(t, h.Exec("sh", "-ec", h.Run("doctor", "--format", "{{range .Repair}}{{println .}}{{end}}").Out()))
+	h.works("after the commands for nftables")
+	if r := h.Run("doctor"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "NOTE      the host: the chain pass of the nftables table inet mine judges forwarded packets, too") {
+		// It names the bridges now.
+		t.Errorf("%v", r)
+	}
+	must(t, h.Exec("nft", "delete", "table", "inet", "mine"))
 	// The commands that it prints help.
 	must(t, h.Exec("iptables-legacy", "-P", "FORWARD", "DROP"))
 	out := h.Run("doctor", "--format", "{{range .Repair}}{{println .}}{{end}}").Out()

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/firewall/nft"
 	"github.com/minirt/mini/plan"
 )
 
@@ -18,6 +19,7 @@ func (d *doctor) checkForeign() {
 	at := len(d.found)
 	d.checkBackend()
 	d.checkOther()
+	d.checkHooks()
 	d.checkTakenPorts()
 	d.checkDocker()
 	d.checkManagers()
@@ -42,6 +44,30 @@ func (d *doctor) checkOther() {
 			d.acceptIn(d.other.Program)...)
 	case d.hasRules(d.other):
 		d.foreign(Note, "the host", d.other.Program+" has rules as well", why)
+	}
+}
+
+// checkHooks looks for nftables chains of others that drop what mini accepts.
+func (d *doctor) checkHooks() {
+	hooks, err := nft.Hooks(d.scope().Bridges)
+	if err != nil {
+		d.foreign(Note, "the host", err.Error(), "chains of nftables that drop packets of containers would not be seen")
+		return
+	}
+	const why = "a packet must pass all chains at the hook forward, and mini accepts in its own only"
+	for _, h := range hooks {
+		name := fmt.Sprintf("the chain %s of the nftables table %s", h.Chain, h.Table)
+		if !h.Drops {
+			d.foreign(Note, "the host", name+" judges forwarded packets, too", why)
+			continue
+		}
+		var commands []string
+		for _, bridge := range d.scope().Bridges {
+			for _, way := range []string{"iifname", "oifname"} {
+				commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s accept", h.Table, h.Chain, way, plan.Quote(bridge)))
+			}
+		}
+		d.foreign(Wrong, "the host", name+" drops packets of containers", why, commands...)
 	}
 }
 
