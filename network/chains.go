@@ -185,6 +185,9 @@ type mark struct {
 	Backend firewall.Backend `json:"backend,omitempty"`
 	Boot    string           `json:"boot"` // as in chainState
 	Ready   bool             `json:"ready"`
+	// From and To are bridges of other networks: see meet.
+	From []string `json:"from,omitempty"`
+	To   []string `json:"to,omitempty"`
 	// Found is set when the bridge is somebody else's.
 	Found *found          `json:"found,omitempty"`
 	Rules []firewall.Rule `json:"rules"`

@@ -135,6 +135,25 @@ func (w *world) pictureIn(ns *os.File) (text string) {
 	return text
 }
 
+// TestPreviewOfAnUnprotectedNetwork: what keeps it and another one apart is in
+// the script as it is on the host.
+func TestPreviewOfAnUnprotectedNetwork(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "1")
+	first, second := w.spec("web"), w.spec("web")
+	second.ContainerID, second.Interface, second.DefaultRoute = first.ContainerID, "eth1", false
+	open := w.create(CreateOptions{Name: "open", GatewayMode: "nat-unprotected"})
+	p, _, err := w.m.PreviewAll([]Request{{Network: open, Spec: first}, {Network: w.find(Bridge), Spec: second}})
+	w.must(err)
+	var b strings.Builder
+	w.must(p.Script(&b))
+	w.must(w.m.Up(context.Background(), open, nil))
+	w.must(w.m.Up(context.Background(), w.find(Bridge), nil))
+	rule := w.sh("iptables-nft -S DOCKER-BRIDGE | grep -e '-i mini0 -o " + open.Bridge + "' | sed 's/^-A //; s/\"//g'")
+	if !strings.Contains(b.String(), "iptables -t filter -I "+strings.TrimSpace(rule)+"\n") {
+		t.Errorf("the script lacks %s:\n%s", rule, b.String())
+	}
+}
+
 // TestPreviewOfTwoNetworks: what both share is in the script once.
 func TestPreviewOfTwoNetworks(t *testing.T) {
 	w := newWorld(t, "iptables-nft", "1")

@@ -42,6 +42,55 @@ func (n *Network) translates() bool {
 	return n.Driver == DriverBridge && !n.Internal && n.GatewayMode != firewall.ModeRouted
 }
 
+// unprotected says that all who have a route reach the containers, except those
+// of other networks.
+func (n *Network) unprotected() bool {
+	return n.GatewayMode == firewall.ModeUnprotected && !n.Internal
+}
+
+// meetAll notes which networks that are up must be kept from this one, or it from
+// them.
+func (m *Manager) meetAll(n *Network, mk *mark) error {
+	mk.From, mk.To = nil, nil
+	nets, err := m.stored()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(nets, (*Network).unprotected) {
+		return nil
+	}
+	marks, err := m.marks()
+	if err != nil {
+		return err
+	}
+	for _, o := range nets {
+		if up := marks[o.ID]; up != nil && o.ID != n.ID {
+			meet(met{o, up}, met{n, mk})
+		}
+	}
+	return nil
+}
+
+// met is a network that is up, or about to be.
+type met struct {
+	n  *Network
+	mk *mark
+}
+
+// meet notes in the mark of the network that comes later what has to be between
+// it and one that is up.
+func meet(up, later met) {
+	if up.n.Driver != DriverBridge || later.n.Driver != DriverBridge || up.n.Internal || later.n.Internal {
+		return
+	}
+	if later.n.unprotected() && !slices.Contains(later.mk.From, up.mk.Bridge) {
+		later.mk.From = append(later.mk.From, up.mk.Bridge)
+	}
+	if up.n.unprotected() && !slices.Contains(later.mk.To, up.mk.Bridge) {
+		later.mk.To = append(later.mk.To, up.mk.Bridge)
+	}
+}
+
 // placePorts decides what becomes of the ports that a container publishes.
 func (m *Manager) placePorts(n *Network, ep *Endpoint) {
 	switch {

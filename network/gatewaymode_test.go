@@ -83,7 +83,10 @@ func TestRoutedKeepsContainersApart(t *testing.T) {
 func TestUnprotected(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		n := w.create(CreateOptions{Name: "open", GatewayMode: firewall.ModeUnprotected})
+		first := w.start(w.find(Bridge), "first") // comes up before, the other after
 		a, b := w.start(n, "a", "8080:80"), w.start(n, "b")
+		later := w.start(w.create(CreateOptions{Name: "later"}), "later")
+		routed := w.start(w.create(CreateOptions{Name: "routed", GatewayMode: firewall.ModeRouted}), "routed")
 		host, err := netns.Current()
 		w.must(err)
 		defer host.Close()
@@ -91,11 +94,18 @@ func TestUnprotected(t *testing.T) {
 		a.listeners = append(a.listeners, w.serve(a.ns, ":81"))
 		w.serve(w.outside, ":80")
 		w.routeBack()
+		for name, c := range map[string]*box{"first": first, "later": later, "routed": routed} {
+			w.serveIn(c)
+			w.blocked(name+" to a directly", c.ns, w.addr(a)+":81")
+			w.blocked("a directly to "+name, a.ns, w.addr(c)+":80")
+		}
 		w.answers("outside to a", w.outside, w.addr(a)+":81", outsideAddr)
 		w.answers("outside through the published port", w.outside, hostAddr+":8080", outsideAddr)
 		w.answers("b through the published port", b.ns, hostAddr+":8080", n.Gateway.String())
 		w.answers("host to 127.0.0.1", host, "127.0.0.1:8080", n.Gateway.String())
 		w.answers("a to the world", a.ns, outsideAddr+":80", hostAddr)
+		w.answers("first through the published port", first.ns, hostAddr+":8080", n.Gateway.String())
+		w.answers("later through the published port", later.ns, hostAddr+":8080", n.Gateway.String())
 		w.leavesNothing(n, a, b)
 	})
 }

@@ -99,6 +99,7 @@ func TestMacvlanErrors(t *testing.T) {
 		"the host has no link eth7":          {Driver: DriverMacvlan, Options: map[string]string{"parent": "eth7"}},
 		"it is the loopback":                 {Driver: DriverMacvlan, Options: map[string]string{"parent": "lo"}},
 		`"odd" is no mode`:                   {Driver: DriverMacvlan, Options: map[string]string{"parent": "uplink0", "macvlan_mode": "odd"}},
+		"macvlan has no bridge, no ":         {Driver: DriverMacvlan, Options: map[string]string{"parent": "uplink0", "isolate": "true"}},
 		"macvlan has no bridge":              {Driver: DriverMacvlan, Options: map[string]string{"parent": "uplink0", "icc": "false"}},
 		"need --driver macvlan":              {Options: map[string]string{"parent": "uplink0"}},
 		`driver "ipvlan" is not supported`:   {Driver: "ipvlan"},

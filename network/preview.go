@@ -35,17 +35,16 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 	if err != nil {
 		return all, nil, err
 	}
-	based := false // the shared chains are in the plan
+	var earlier []met // the shared chains are in the plan of the first
 	for i, r := range requests {
 		ep, err := m.previewEndpoint(r.Network, r.Spec)
 		if err != nil {
 			return plan.Plan{}, nil, err
 		}
-		up, attach, err := m.previewPlans(r.Network, ep, prefix, !based)
+		up, attach, err := m.previewPlans(r.Network, ep, prefix, &earlier)
 		if err != nil {
 			return plan.Plan{}, nil, err
 		}
-		based = based || r.Network.Driver == DriverBridge
 		if i == 0 {
 			all.Title = attach.Title
 		}
@@ -64,7 +63,7 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 
 // previewPlans gives the plans for one network. Base says whether the chains that
 // all networks share are part of it.
-func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, base bool) (up, attach plan.Plan, err error) {
+func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, earlier *[]met) (up, attach plan.Plan, err error) {
 	if ep.Parent != "" {
 		_, err := m.parent(ep.Parent)
 		return plan.Plan{}, m.attachMacvlan(ep, nil), err
@@ -73,6 +72,11 @@ func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, base boo
 	if err != nil {
 		return up, attach, err
 	}
+	for _, o := range *earlier {
+		meet(o, met{n, mk})
+	}
+	base := len(*earlier) == 0
+	*earlier = append(*earlier, met{n, mk})
 	ep.publish(prefix)
 	ep.settleOn(mk)
 	return m.upPlan(n, mk, base), m.attachPlan(ep, mk, nil), nil

@@ -214,6 +214,9 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 	if err := m.fit(n, mk, link); err != nil {
 		return nil, err
 	}
+	if err := m.meetAll(n, mk); err != nil {
+		return nil, err
+	}
 	mk.Rules = nil
 	for _, r := range firewall.Bridge(n.rules(mk)) {
 		mk.Rules = append(mk.Rules, r.Rule)
@@ -224,7 +227,7 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 func (n *Network) rules(mk *mark) firewall.BridgeConfig {
 	return firewall.BridgeConfig{
 		Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal,
-		Mode: n.GatewayMode, NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
+		Mode: n.GatewayMode, From: mk.From, To: mk.To, NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
 	}
 }
 

@@ -36,6 +36,26 @@ func (c BridgeConfig) unprotected() []Noted {
 	return append(rules, c.leave())
 }
 
+// apart are the rules between an unprotected network and the others on the host:
+// their containers reach it as they reach any, by published ports. They stand at
+// the head of the chain, whichever network came up first.
+func (c BridgeConfig) apart() []Noted {
+	var rules []Noted
+	drop := func(from, to string) {
+		n := c.rule("filter", c.Prefix+"-BRIDGE", "-i "+from+" -o "+to+" -m conntrack ! --ctstate DNAT", "DROP",
+			"keep containers of "+from+" from "+to, "Network "+to+" is unprotected, but other networks reach its published ports only.")
+		n.First = true
+		rules = append(rules, n)
+	}
+	for _, from := range c.From {
+		drop(from, c.Link)
+	}
+	for _, to := range c.To {
+		drop(c.Link, to)
+	}
+	return rules
+}
+
 // Open gives the rules that let packets for the published ports of the container
 // at ip pass, on a network without address translation. They stand before the
 // rule that drops the rest.

@@ -83,6 +83,9 @@ type BridgeConfig struct {
 	Subnet   netip.Prefix
 	Internal bool
 	Mode     string // of the gateway, see ModeNAT
+	// From are bridges that must not reach this unprotected network directly, To
+	// are unprotected ones that this network must not reach.
+	From, To []string
 	// NoICC keeps containers from reaching each other through the host.
 	NoICC bool
 	// NoMasquerade lets packets leave with the container's address.
@@ -90,8 +93,12 @@ type BridgeConfig struct {
 }
 
 // Bridge gives the rules of one network: their number does not depend on how
-// many containers or ports it has.
-func Bridge(c BridgeConfig) []Noted {
+// many containers or ports it has, and on how many networks there are only where
+// one is unprotected.
+func Bridge(c BridgeConfig) []Noted { return append(c.alone(), c.apart()...) }
+
+// alone gives the rules that do not depend on other networks.
+func (c BridgeConfig) alone() []Noted {
 	switch {
 	case c.Internal && c.Mode == ModeIsolated:
 		return c.closed() // no route leads there, so nothing is to be guarded
