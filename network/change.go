@@ -31,6 +31,12 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan, changes []*change, obs
 	}
 	defer unlock()
 	for _, c := range changes {
+		err = errors.Join(err, m.checkMoved(c.ep))
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
 		err = errors.Join(err, m.save(c.intent()))
 	}
 	if err == nil {

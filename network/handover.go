@@ -29,6 +29,9 @@ type HandoverSpec struct {
 // a running container to another. The host ports stay held meanwhile. What was
 // connected over TCP goes on as long as the container stays on the first network.
 func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Observer) error {
+	if err := errors.Join(m.followMove(s.From), m.followMove(s.To)); err != nil {
+		return err
+	}
 	p, changes, err := m.handover(s)
 	if err != nil {
 		return err

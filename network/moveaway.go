@@ -236,6 +236,16 @@ func (m *Manager) followMove(ep *Endpoint) error {
 	return nil
 }
 
+// checkMoved keeps a change that was planned before a move from being made after
+// it: its records would forget the rules of the new chains.
+func (m *Manager) checkMoved(ep *Endpoint) error {
+	now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
+	if err == nil && now.ID == ep.ID && len(now.Rules) > 0 && now.Prefix != ep.Prefix {
+		err = fmt.Errorf("changing the ports of %s: mini's chains have just moved to %s: try again", ep.ContainerName, now.Prefix)
+	}
+	return err
+}
+
 // dropMoved deletes the rules on record that a move has added since the
 // container's monitor read them. The caller holds the lock on records.
 func (m *Manager) dropMoved(ep *Endpoint) error {

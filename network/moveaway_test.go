@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/minirt/mini/plan"
 )
 
 // dockerComes does what a dockerd does to mini's chains when it starts.
@@ -22,6 +24,29 @@ const dockerGoes = `
 	for c in PREROUTING OUTPUT; do $ipt -t nat -S $c | grep -v mini: | grep '^-A' | sed 's/^-A/-D/' | while read -r r; do $ipt -t nat $r; done; done
 	$ipt -t nat -F DOCKER
 	$ipt -t nat -X DOCKER`
+
+// TestMoveBeforeAChange: a change that was planned before a move is refused, and
+// changes nothing.
+func TestMoveBeforeAChange(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	ctx, def := context.Background(), w.find(Bridge)
+	a := w.start(def, "a", "8080:80")
+	c := changeOf(a.ep)
+	c.next.Ports, c.next.Rules = nil, nil
+	p := plan.Plan{Title: "unpublish"}
+	p.Add(w.m.stepRules("unpublish", "", a.ep.Rules, nil)...)
+	w.sh("ipt=iptables-nft" + dockerComes)
+	w.must(w.m.Reload(ctx, def, nil))
+	rules := w.sh("iptables-nft-save -t nat | grep dport")
+	wantErr(t, "the change", w.m.apply(ctx, p, []*change{c}, nil), nil, "have just moved to MINI: try again")
+	if now := w.sh("iptables-nft-save -t nat | grep dport"); now != rules {
+		t.Errorf("it changed\n%s\nto\n%s", rules, now)
+	}
+	w.must(w.m.Unpublish(ctx, a.ep, []int{0}, nil))
+	if now := w.sh("iptables-nft-save -t nat | grep dport || true"); now != "" {
+		t.Errorf("left:\n%s", now)
+	}
+}
 
 // TestMoveAway: when a Docker comes, mini's rules move to other chains, also when
 // the move is cut short after any of its steps. The containers, which know
