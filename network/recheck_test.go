@@ -45,6 +45,10 @@ func TestStartRepairsTheRules(t *testing.T) {
 					t.Errorf("after %s: the notices are %q", hurt, w.notices)
 				}
 			}
+			w.sh(backend + " -I FORWARD -j DROP")
+			w.blocked("outside, with a rule above mini's", w.outside, hostAddr+":8080")
+			w.must(w.m.Reload(ctx, def, nil))
+			w.answers("outside, reloaded", w.outside, hostAddr+":8080", outsideAddr)
 			w.must(w.m.Up(ctx, def, nil))
 			if n := len(w.notices); n != 9 {
 				t.Errorf("a start without need says %q", w.notices[9:])

@@ -56,7 +56,11 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 			p.Add(m.stepRepublish(&ep))
 		}
 	}
-	return p.RunAll(ctx, observe)
+	if err := p.RunAll(ctx, observe); err != nil || m.jumpsStand(mk) {
+		return err
+	}
+	// Somebody's rules stand above mini's.
+	return m.repairUntilTheyStand(ctx, mk, observe)
 }
 
 // repairSteps gives the steps that put back what is missing of the shared chains
