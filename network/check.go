@@ -87,49 +87,49 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 	if err := checkName(opt.Name); err != nil {
 		return opt, err
 	}
-	fail := func(format string, args ...any) (CreateOptions, error) {
-		return opt, errorf(ErrInvalid, "creating network %s: %s", opt.Name, fmt.Sprintf(format, args...))
-	}
 	if opt.Driver == "" {
 		opt.Driver = DriverBridge
 	}
-	if err := checkDriver(opt); err != nil {
-		return fail("%s", err.Error())
+	err := checkDriver(opt)
+	for _, check := range []func(*CreateOptions) error{applyOptions, checkMacvlan, checkGatewayMode, checkLinkOptions, checkAddresses} {
+		if err == nil {
+			err = check(&opt)
+		}
 	}
-	if err := applyOptions(&opt); err != nil {
-		return fail("%s", err.Error())
+	if err != nil {
+		return opt, errorf(ErrInvalid, "creating network %s: %s", opt.Name, err.Error())
 	}
-	if err := checkMacvlan(&opt); err != nil {
-		return fail("%s", err.Error())
-	}
-	if err := checkGatewayMode(&opt); err != nil {
-		return fail("%s", err.Error())
-	}
+	return opt, nil
+}
+
+func checkLinkOptions(opt *CreateOptions) error {
 	if opt.MTU != 0 && (opt.MTU < minMTU || opt.MTU > maxMTU) {
-		return fail("mtu %d is not between %d and %d", opt.MTU, minMTU, maxMTU)
+		return fmt.Errorf("mtu %d is not between %d and %d", opt.MTU, minMTU, maxMTU)
 	}
 	if opt.Bridge != "" {
-		if err := checkLink(opt.Bridge); err != nil {
-			return fail("%s", err.Error())
-		}
+		return checkLink(opt.Bridge)
 	}
+	return nil
+}
+
+func checkAddresses(opt *CreateOptions) error {
 	if !opt.Subnet.IsValid() {
 		if opt.Gateway.IsValid() || opt.IPRange.IsValid() || len(opt.Reserved) > 0 {
-			return fail("a gateway, an ip-range or an aux-address needs a subnet")
+			return fmt.Errorf("a gateway, an ip-range or an aux-address needs a subnet")
 		}
-		return opt, nil
+		return nil
 	}
 	cfg := ipam.Config{Subnet: opt.Subnet, Gateway: opt.Gateway, Range: opt.IPRange}
 	if err := cfg.Validate(); err != nil {
-		return fail("%s", err.Error())
+		return err
 	}
-	if err := checkReserved(&opt, cfg.GatewayAddr()); err != nil {
-		return fail("%s", err.Error())
+	if err := checkReserved(opt, cfg.GatewayAddr()); err != nil {
+		return err
 	}
 	if opt.Subnet.Overlaps(loopbackNet) || opt.Subnet.Overlaps(multicastNet) {
-		return fail("subnet %s has addresses of %s or %s, which no container can use", opt.Subnet, loopbackNet, multicastNet)
+		return fmt.Errorf("subnet %s has addresses of %s or %s, which no container can use", opt.Subnet, loopbackNet, multicastNet)
 	}
-	return opt, nil
+	return nil
 }
 
 // checkDriver says which drivers there are.

@@ -84,17 +84,7 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		Options: nonNil(n.Options), Labels: nonNil(n.Labels),
 	}
 	if n.Subnet.IsValid() {
-		pool := InspectionPool{Subnet: n.Subnet.String(), Gateway: n.Gateway.String()}
-		if n.IPRange.IsValid() {
-			pool.IPRange = n.IPRange.String()
-		}
-		for name, ip := range n.Reserved {
-			if pool.AuxiliaryAddresses == nil {
-				pool.AuxiliaryAddresses = make(map[string]string, len(n.Reserved))
-			}
-			pool.AuxiliaryAddresses[name] = ip.String()
-		}
-		in.IPAM.Config = append(in.IPAM.Config, pool)
+		in.IPAM.Config = append(in.IPAM.Config, n.inspectPool())
 	}
 	if in.Status.IPAM.Subnets, err = m.usage(n); err != nil {
 		return nil, err
@@ -114,6 +104,20 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		}
 	}
 	return in, nil
+}
+
+func (n *Network) inspectPool() InspectionPool {
+	pool := InspectionPool{Subnet: n.Subnet.String(), Gateway: n.Gateway.String()}
+	if n.IPRange.IsValid() {
+		pool.IPRange = n.IPRange.String()
+	}
+	for name, ip := range n.Reserved {
+		if pool.AuxiliaryAddresses == nil {
+			pool.AuxiliaryAddresses = make(map[string]string, len(n.Reserved))
+		}
+		pool.AuxiliaryAddresses[name] = ip.String()
+	}
+	return pool
 }
 
 func (m *Manager) inspectContainer(ep *Endpoint) (InspectionContainer, error) {

@@ -28,23 +28,35 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 	if err := m.findAgain(n, mk); err != nil {
 		return err
 	}
-	eps, err := m.Endpoints(n)
+	p, err := m.reloadPlan(ctx, n, mk)
 	if err != nil {
 		return err
+	}
+	if err := p.RunAll(ctx, observe); err != nil || m.jumpsStand(mk) {
+		return err
+	}
+	// Somebody's rules stand above mini's.
+	return m.repairUntilTheyStand(ctx, mk, observe)
+}
+
+func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Plan, error) {
+	p := plan.Plan{Title: "reload network " + n.Name}
+	eps, err := m.Endpoints(n)
+	if err != nil {
+		return p, err
 	}
 	chains, err := m.chainState()
 	if err != nil {
-		return err
+		return p, err
 	}
 	repair, err := m.repairSteps(ctx, chains, nil)
 	if err != nil {
-		return err
+		return p, err
 	}
 	replug, err := m.replugSteps(n, mk)
 	if err != nil {
-		return err
+		return p, err
 	}
-	p := plan.Plan{Title: "reload network " + n.Name}
 	p.Add(stepForward())
 	p.Add(repair...)
 	base := firewall.Base(mk.Prefix, m.owner).Rules
@@ -56,11 +68,7 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 			p.Add(m.stepRepublish(&ep))
 		}
 	}
-	if err := p.RunAll(ctx, observe); err != nil || m.jumpsStand(mk) {
-		return err
-	}
-	// Somebody's rules stand above mini's.
-	return m.repairUntilTheyStand(ctx, mk, observe)
+	return p, nil
 }
 
 // repairSteps gives the steps that put back what is missing of the shared chains

@@ -167,28 +167,6 @@ func (c *call) withNetworks(fn func(*runtime.Runtime, *network.Network) error) e
 	})
 }
 
-// networkExistsCommand is Podman's.
-func networkExistsCommand() *command {
-	return &command{
-		name: "exists", args: "NETWORK", min: 1, max: 1, complete: "networks",
-		short: "Check if network exists", example: "mini network exists backend",
-		long: "The exit code is 0 when it does, 1 when it does not, and 125 when that could not be found out. This is Podman's command.",
-		run: func(c *call) error {
-			rt, err := c.open()
-			if err == nil {
-				_, err = rt.Networks.Find(c.arg(0))
-			}
-			switch {
-			case errors.Is(err, network.ErrNotFound):
-				return exitWith(1)
-			case err != nil:
-				return &exitError{code: runtime.ExitMini, text: "Error: " + err.Error(), err: err}
-			}
-			return nil
-		},
-	}
-}
-
 func networkUpCommand() *command {
 	return &command{
 		name: "up", args: "NETWORK [NETWORK...]", min: 1, max: -1, complete: "networks",

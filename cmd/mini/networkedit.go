@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/runtime"
 )
@@ -75,4 +77,26 @@ func (c *call) networkAndContainer() (*network.Network, *runtime.Container, erro
 	}
 	ctr, err := rt.Find(c.arg(1))
 	return n, ctr, err
+}
+
+// networkExistsCommand is Podman's.
+func networkExistsCommand() *command {
+	return &command{
+		name: "exists", args: "NETWORK", min: 1, max: 1, complete: "networks",
+		short: "Check if network exists", example: "mini network exists backend",
+		long: "The exit code is 0 when it does, 1 when it does not, and 125 when that could not be found out. This is Podman's command.",
+		run: func(c *call) error {
+			rt, err := c.open()
+			if err == nil {
+				_, err = rt.Networks.Find(c.arg(0))
+			}
+			switch {
+			case errors.Is(err, network.ErrNotFound):
+				return exitWith(1)
+			case err != nil:
+				return &exitError{code: runtime.ExitMini, text: "Error: " + err.Error(), err: err}
+			}
+			return nil
+		},
+	}
 }
