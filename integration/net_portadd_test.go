@@ -134,7 +134,7 @@ func TestPortOfAContainerNamedAdd(t *testing.T) {
 // TestPortAddExplains each step with its command.
 func TestPortAddExplains(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t)
+	h := busyboxHost(t, host.Iptables(host.NFT))
 	runIdle(t, h, "web", "-p", "8000:8000")
 	for _, c := range []struct {
 		args []string

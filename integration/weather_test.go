@@ -17,7 +17,7 @@ import (
 // nothing; what does not need it works.
 func TestWithoutIptables(t *testing.T) {
 	t.Parallel()
-	h := busyboxHost(t)
+	h := busyboxHost(t, host.Iptables(host.NFT))
 	without := func(args ...string) host.Result {
 		c := h.Mini(args...)
 		c.Env = []string{"PATH=/nowhere"}
