@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/minirt/mini/integration/host"
 )
 
@@ -172,4 +174,25 @@ func settledFDs(t testing.TB, monitor int) int {
 		return nil
 	})
 	return openFDs(monitor)
+}
+
+// killWhole kills a process and waits until all its threads have let go of their
+// files: then its pidfd can be read, see pidfd_open(2).
+func killWhole(t testing.TB, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	host.Eventually(t, patience, func() error {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("process %d is still there", pid)
+		}
+		return err
+	})
 }

@@ -3,11 +3,9 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -190,16 +188,7 @@ func TestNameOfADeadContainer(t *testing.T) {
 	runIdle(t, h, "web", "--net", "red", "--network-alias", "both")
 	runIdle(t, h, "two", "--net", "red", "--network-alias", "both")
 	wantName(t, h, me, "both", "10.1.0.3 10.1.0.4")
-	monitor := monitorPid(t, h, "web")
-	if err := syscall.Kill(monitor, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	host.Eventually(t, patience, func() error {
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", monitor)); err == nil {
-			return fmt.Errorf("the monitor %d is still there", monitor)
-		}
-		return nil
-	})
+	killWhole(t, monitorPid(t, h, "web"))
 	wantNoName(t, h, me, "web")
 	wantName(t, h, me, "both", "10.1.0.4")
 }

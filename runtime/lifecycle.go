@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,25 @@ func (c *Container) Signal(sig syscall.Signal) error {
 	}
 	defer conn.Close()
 	return c.awaitReply(conn)
+}
+
+// killWait is how long Kill waits for the end, as with Docker.
+const killWait = 10 * time.Second
+
+// Kill sends a signal to a running container's init. After SIGKILL it waits until
+// the container is torn down, as with Docker, so that it can be removed or started next.
+// That it takes longer is no error: the signal was sent.
+func (c *Container) Kill(ctx context.Context, sig syscall.Signal) error {
+	if err := c.Signal(sig); err != nil || sig != syscall.SIGKILL {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, killWait)
+	defer cancel()
+	_, err := c.Wait(ctx)
+	if errors.Is(err, ErrNotFound) || ctx.Err() != nil {
+		return nil // it was removed with --rm, or takes its time
+	}
+	return err
 }
 
 // Stop asks a running container to end, kills it when it does not in time, and

@@ -116,7 +116,7 @@ func runKill(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.withContainers(func(ctr *runtime.Container) error { return ctr.Signal(sig) })
+	return c.withContainers(func(ctr *runtime.Container) error { return ctr.Kill(c.ctx, sig) })
 }
 
 func runWait(c *call) error {
