@@ -103,15 +103,9 @@ func getFrom(h *host.Host, from host.Place, url string, d time.Duration) (string
 }
 
 func get(url string, d time.Duration, dial func(context.Context, string, string) (net.Conn, error)) (string, error) {
-	// The transport goes on dialling when the client has lost patience, and an
-	// open socket would keep a container's namespace alive.
-	within := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, d)
-		defer cancel()
-		return dial(ctx, network, addr)
-	}
-	client := &http.Client{Timeout: d, Transport: &http.Transport{DisableKeepAlives: true, DialContext: within}}
-	resp, err := client.Get(url)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	resp, err := host.Get(ctx, url, dial)
 	if err != nil {
 		return "", err
 	}

@@ -27,22 +27,15 @@ func (h *Host) HTTPGet(from Place, url string) (Response, error) {
 // one where no answer is expected.
 func (h *Host) HTTPGetWithin(from Place, url string, d time.Duration) (Response, error) {
 	var r Response
-	tr := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			// The transport would go on after the client has given up, and keep
-			// the namespace.
-			ctx, cancel := context.WithTimeout(ctx, d)
-			defer cancel()
-			conn, err := h.Dial(ctx, from, network, addr)
-			if err == nil {
-				r.Local = conn.LocalAddr().String()
-			}
-			return conn, err
-		},
-	}
-	client := &http.Client{Transport: tr, Timeout: d}
-	resp, err := client.Get(url)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	resp, err := Get(ctx, url, func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := h.Dial(ctx, from, network, addr)
+		if err == nil {
+			r.Local = conn.LocalAddr().String()
+		}
+		return conn, err
+	})
 	if err != nil {
 		return r, fmt.Errorf("fetching from %v: %w", from, err)
 	}
@@ -53,6 +46,33 @@ func (h *Host) HTTPGetWithin(from Place, url string, d time.Duration) (Response,
 	}
 	r.Status, r.Body = resp.StatusCode, string(body)
 	return r, nil
+}
+
+// Get fetches a page over a connection that dial makes. It dials before it begins:
+// a transport would dial in the background, and go on when the client has lost
+// patience, with a socket that keeps a namespace alive.
+func Get(ctx context.Context, url string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	addr := req.URL.Host
+	if req.URL.Port() == "" {
+		addr = net.JoinHostPort(req.URL.Hostname(), "80")
+	}
+	conn, err := dial(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		conn.Close()
+	}
+	return resp, err
 }
 
 func (p Place) String() string {

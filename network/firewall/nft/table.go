@@ -98,8 +98,10 @@ func (b *batch) addChain(c firewall.Chain) error {
 	if c.Table != "nat" {
 		return nil
 	}
-	for _, name := range []string{mapAny, mapAt} {
-		if err := b.conn.AddSet(b.portMap(name), nil); err != nil {
+	for i, name := range []string{mapAny, mapAt} {
+		set := b.portMap(name)
+		set.ID = uint32(i + 1) // else the library counts, in a variable that all goroutines share
+		if err := b.conn.AddSet(set, nil); err != nil {
 			return fmt.Errorf("making map %s: %w", name, err)
 		}
 	}
