@@ -40,8 +40,8 @@ if [ "$(uname -s)" != Linux ]; then
 	lack "Linux" "mini uses Linux namespaces. Start it in a Linux virtual machine."
 	exit 1
 fi
-if ! kernel_at_least 5 10; then
-	lack "Linux 5.10 or later" "This is $(uname -r)."
+if ! kernel_at_least 5 14; then
+	lack "Linux 5.14 or later" "This is $(uname -r)."
 fi
 if [ "$(id -u)" -ne 0 ]; then
 	lack "root" "mini makes network links and mounts. Start this again with sudo."

@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -195,4 +196,17 @@ func killWhole(t testing.TB, pid int) {
 		}
 		return err
 	})
+}
+
+// needStrace fails in CI and skips for a developer who has no strace.
+func needStrace(t testing.TB) {
+	t.Helper()
+	_, err := exec.LookPath("strace")
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip("SKIPPED, NOT TESTED:", err)
+	}
 }

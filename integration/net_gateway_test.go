@@ -1,8 +1,6 @@
 package integration
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -148,12 +146,7 @@ func TestSeveralNetworksRefused(t *testing.T) {
 // TestMonitorKilledWhileTheGatewayMoves: nothing is left of either network.
 func TestMonitorKilledWhileTheGatewayMoves(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, NOT TESTED:", err)
-	}
+	needStrace(t)
 	c := newCalm(t)
 	kinds := append(c.ruleCalls(), "renameat,renameat2,rename", "setns")
 	c.killAtEachCall("--net tiny", "network connect --gw-priority 1 bridge box", kinds...)

@@ -3,8 +3,6 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -199,12 +197,7 @@ func (c calm) ruleCalls() []string {
 // killed at the nth system call of a kind. The next command finds all that is left.
 func TestMonitorKilledWhilePublishing(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, NOT TESTED:", err)
-	}
+	needStrace(t)
 	c := newCalm(t)
 	kinds := append(c.ruleCalls(), "renameat,renameat2,rename", "openat", "write")
 	c.killAtEachCall("--net tiny", "port rm box 7001:7001", kinds...)

@@ -2,8 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 )
@@ -12,12 +10,7 @@ import (
 // system call for the nth time, with strace.
 func TestKilledAtAnyCall(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, NOT TESTED:", err)
-	}
+	needStrace(t)
 	c := newCalm(t)
 	for _, calls := range []string{
 		"symlinkat", "renameat,renameat2,rename", "mkdirat", "unlinkat", "clone3,clone,vfork", "bind,listen", "sendto,sendmsg", "mount,move_mount",
