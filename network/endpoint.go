@@ -67,12 +67,17 @@ type Endpoint struct {
 	Interface string `json:"interface"`
 	HostLink  string `json:"host_link"` // the host's end of the veth pair; none with macvlan
 	// Parent is the host's link that a macvlan link is a child of, else empty.
-	Parent     string         `json:"parent,omitempty"`
-	ParentMode string         `json:"parent_mode,omitempty"`
-	MTU        int            `json:"mtu,omitempty"` // of a macvlan link; 0: the parent's
-	IP         netip.Addr     `json:"ip"`
-	PrefixLen  int            `json:"prefix_len"`
-	Gateway    netip.Addr     `json:"gateway"`
+	Parent     string     `json:"parent,omitempty"`
+	ParentMode string     `json:"parent_mode,omitempty"`
+	MTU        int        `json:"mtu,omitempty"` // of a macvlan link; 0: the parent's
+	IP         netip.Addr `json:"ip"`
+	PrefixLen  int        `json:"prefix_len"`
+	Gateway    netip.Addr `json:"gateway"`
+	// IP6, PrefixLen6 and Gateway6 are zero where the network has no IPv6, IP,
+	// PrefixLen and Gateway where it has no IPv4.
+	IP6        netip.Addr     `json:"ip6,omitzero"`
+	PrefixLen6 int            `json:"prefix_len6,omitempty"`
+	Gateway6   netip.Addr     `json:"gateway6,omitzero"`
 	MAC        MAC            `json:"mac"`
 	Ports      []port.Mapping `json:"ports,omitempty"`
 	// Open are published ports on a network that is routed: nothing of the host
@@ -81,6 +86,8 @@ type Endpoint struct {
 	Aliases      []string       `json:"aliases,omitempty"`
 	Hostname     string         `json:"hostname,omitempty"`
 	DefaultRoute bool           `json:"default_route,omitempty"`
+	// DefaultRoute6: the container's IPv6 default route is by this network.
+	DefaultRoute6 bool `json:"default_route6,omitempty"`
 	// Isolated: the container does not reach the others on the network.
 	Isolated bool `json:"isolated,omitempty"`
 	// BridgeMAC is that of a bridge which is not mini's, where the port needs it.

@@ -43,12 +43,19 @@ type Network struct {
 	Subnet  netip.Prefix `json:"subnet"`
 	Gateway netip.Addr   `json:"gateway"`
 	IPRange netip.Prefix `json:"ip_range"`
+	// Subnet6, Gateway6 and IPRange6 are the same of IPv6. Subnet is zero for a
+	// network with IPv6 only, Subnet6 for one with IPv4 only.
+	Subnet6  netip.Prefix `json:"subnet6,omitzero"`
+	Gateway6 netip.Addr   `json:"gateway6,omitzero"`
+	IPRange6 netip.Prefix `json:"ip_range6,omitzero"`
 	// Reserved are addresses that no container gets, by the names of what has them.
 	Reserved map[string]netip.Addr `json:"reserved,omitempty"`
 	// Internal networks have no way in or out.
 	Internal bool `json:"internal,omitempty"`
 	// GatewayMode is routed, nat-unprotected, isolated, or empty for nat.
 	GatewayMode string `json:"gateway_mode,omitempty"`
+	// GatewayMode6 is the same for IPv6.
+	GatewayMode6 string `json:"gateway_mode6,omitempty"`
 	// NoICC: containers do not reach each other ("inter-container communication").
 	NoICC bool `json:"no_icc,omitempty"`
 	// NoMasquerade: the world sees the containers' own addresses.

@@ -88,11 +88,11 @@ func parseListing(text string) *Listing {
 			table = line[1:]
 		case strings.HasPrefix(line, ":"):
 			if f := strings.Fields(line[1:]); len(f) >= 2 {
-				l.Chains[Chain{table, f[0]}] = &ListedChain{Policy: strings.TrimPrefix(f[1], "-")}
+				l.Chains[Chain{Table: table, Name: f[0]}] = &ListedChain{Policy: strings.TrimPrefix(f[1], "-")}
 			}
 		case strings.HasPrefix(line, "-A "):
 			words := splitWords(line)
-			c := Chain{table, words[1]}
+			c := Chain{Table: table, Name: words[1]}
 			if listed := l.Chains[c]; listed != nil {
 				listed.Rules = append(listed.Rules, Listed{c, words[2:]})
 			}
@@ -145,7 +145,7 @@ func (l *Listing) Rules(c Chain) []Listed {
 
 // Find gives the position of a rule of ours in its chain, -1 when it is missing.
 func (l *Listing) Find(r Rule) int {
-	return slices.IndexFunc(l.Rules(Chain{r.Table, r.Chain}), func(o Listed) bool { return slices.Equal(o.Words, r.Spec) })
+	return slices.IndexFunc(l.Rules(Chain{Table: r.Table, Name: r.Chain}), func(o Listed) bool { return slices.Equal(o.Words, r.Spec) })
 }
 
 // Tagged gives the rules whose comment begins with "mini:", with what follows it.

@@ -20,11 +20,11 @@ COMMIT
 
 func TestParseListing(t *testing.T) {
 	l := parseListing(listing)
-	forward := Chain{"filter", "FORWARD"}
+	forward := Chain{Table: "filter", Name: "FORWARD"}
 	if got := l.Chains[forward]; got == nil || got.Policy != "DROP" || len(got.Rules) != 3 {
 		t.Fatalf("FORWARD is %+v", got)
 	}
-	if got := l.Chains[Chain{"filter", "OTHER"}]; got == nil || got.Policy != "" {
+	if got := l.Chains[Chain{Table: "filter", Name: "OTHER"}]; got == nil || got.Policy != "" {
 		t.Errorf("OTHER is %+v", got)
 	}
 	first := l.Rules(forward)[0]
@@ -72,7 +72,7 @@ func TestDecide(t *testing.T) {
 	} {
 		l := parseListing("*filter\n:FORWARD ACCEPT [0:0]\n:OTHER - [0:0]\n:DEEP - [0:0]\n" + rules + "\n")
 		got := ""
-		if d := l.Decide(l.Rules(Chain{"filter", "FORWARD"}), s); d != nil {
+		if d := l.Decide(l.Rules(Chain{Table: "filter", Name: "FORWARD"}), s); d != nil {
 			got = d.Target
 		}
 		if got != want {
@@ -82,7 +82,7 @@ func TestDecide(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
-	pre := Chain{"nat", "PREROUTING"}
+	pre := Chain{Table: "nat", Name: "PREROUTING"}
 	for rules, want := range map[string]bool{
 		"-A PREROUTING -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 1":                      true,
 		"-A PREROUTING -j OTHER\n-A OTHER -p tcp -m tcp --dport 8080 -j DNAT --to-destination x": true,

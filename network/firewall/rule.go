@@ -7,8 +7,9 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// Rule is one iptables rule.
+// Rule is one iptables rule, or one of ip6tables.
 type Rule struct {
+	V6    bool   `json:"v6,omitempty"`
 	Table string `json:"table"`
 	Chain string `json:"chain"`
 	// First puts the rule at the head of the chain instead of its end.
@@ -75,6 +76,7 @@ func (r Rule) jumpedBy(line string) bool {
 type Chain struct {
 	Table string `json:"table"`
 	Name  string `json:"name"`
+	V6    bool   `json:"v6,omitempty"` // of ip6tables
 }
 
 // AddCommand is the shell command that makes the chain.

@@ -65,13 +65,13 @@ func Base(prefix, owner string) BaseSet {
 
 func baseChains(prefix string) []NotedChain {
 	return []NotedChain{
-		{Chain{"raw", prefix + "-RAW"}, "It drops what must not even be tracked."},
-		{Chain{"nat", prefix}, "It holds one DNAT rule per published port, or per range of them."},
-		{Chain{"filter", prefix + "-CT"}, "It accepts answers to containers."},
-		{Chain{"filter", prefix + "-INTERNAL"}, "It closes internal networks."},
-		{Chain{"filter", prefix + "-BRIDGE"}, "It protects each network from all others."},
-		{Chain{"filter", prefix + "-FORWARD"}, "It orders the stages above, then lets containers out."},
-		{Chain{"filter", UserChain}, "It is for the administrator's own rules."},
+		{Chain{Table: "raw", Name: prefix + "-RAW"}, "It drops what must not even be tracked."},
+		{Chain{Table: "nat", Name: prefix}, "It holds one DNAT rule per published port, or per range of them."},
+		{Chain{Table: "filter", Name: prefix + "-CT"}, "It accepts answers to containers."},
+		{Chain{Table: "filter", Name: prefix + "-INTERNAL"}, "It closes internal networks."},
+		{Chain{Table: "filter", Name: prefix + "-BRIDGE"}, "It protects each network from all others."},
+		{Chain{Table: "filter", Name: prefix + "-FORWARD"}, "It orders the stages above, then lets containers out."},
+		{Chain{Table: "filter", Name: UserChain}, "It is for the administrator's own rules."},
 	}
 }
 
@@ -81,8 +81,10 @@ type BridgeConfig struct {
 	Owner    string // for the tag
 	Link     string // the bridge
 	Subnet   netip.Prefix
+	Subnet6  netip.Prefix // zero: no IPv6
 	Internal bool
 	Mode     string // of the gateway, see ModeNAT
+	Mode6    string // the same for IPv6
 	// From are bridges that must not reach this unprotected network directly, To
 	// are unprotected ones that this network must not reach.
 	From, To []string

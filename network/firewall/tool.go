@@ -230,7 +230,7 @@ func (t *Tool) Ensure(ctx context.Context, r Rule) (added bool, err error) {
 // rule that is there, but below the rule of the same chain that it must precede,
 // is moved to the head in one transaction.
 func (t *Tool) EnsureAhead(ctx context.Context, r, other Rule) (added bool, err error) {
-	lines, err := t.List(Chain{r.Table, r.Chain})
+	lines, err := t.List(Chain{Table: r.Table, Name: r.Chain})
 	if err != nil {
 		return false, err
 	}
@@ -273,10 +273,10 @@ func (t *Tool) Gaps(ctx context.Context, rules []Rule) (drop, add []Rule, err er
 		if ok {
 			drop = append(drop, r)
 		} else {
-			broken[Chain{r.Table, r.Chain}] = true
+			broken[Chain{Table: r.Table, Name: r.Chain}] = true
 		}
 	}
-	sound := func(r Rule) bool { return !broken[Chain{r.Table, r.Chain}] }
+	sound := func(r Rule) bool { return !broken[Chain{Table: r.Table, Name: r.Chain}] }
 	return slices.DeleteFunc(drop, sound), slices.DeleteFunc(slices.Clone(rules), sound), nil
 }
 

@@ -153,7 +153,7 @@ func TestToolParallel(t *testing.T) {
 
 func TestMissingProgram(t *testing.T) {
 	tool := New("no-such-iptables")
-	if _, err := tool.HasChain(Chain{"nat", "X"}); err == nil || !strings.Contains(err.Error(), "finding the iptables program") {
+	if _, err := tool.HasChain(Chain{Table: "nat", Name: "X"}); err == nil || !strings.Contains(err.Error(), "finding the iptables program") {
 		t.Errorf("got %v", err)
 	}
 	if err := tool.AddAll(context.Background(), rules(1)); err == nil || !strings.Contains(err.Error(), "finding the iptables program") {
@@ -209,7 +209,7 @@ func TestAddsInheritTheLocks(t *testing.T) {
 func TestAddTogether(t *testing.T) {
 	backends(t, func(t *testing.T, tool *Tool) {
 		ctx := context.Background()
-		mine, theirs := Chain{"nat", "TEST"}, Chain{"filter", "THEIRS"}
+		mine, theirs := Chain{Table: "nat", Name: "TEST"}, Chain{Table: "filter", Name: "THEIRS"}
 		foreign := newRule("filter", "THEIRS", "-s 203.0.113.0/24", "0123456789abc:web", "DROP")
 		must(t, errors.Join(ensureChain(tool, theirs), tool.Add(ctx, foreign)))
 		all := append(rules(3), newRule("filter", "THEIRS", "", "0123456789ab:web", "RETURN"))
@@ -224,10 +224,10 @@ func TestAddTogether(t *testing.T) {
 		if there, err := tool.HasAll(ctx, append(all, foreign)); !there || err != nil {
 			t.Errorf("the rules are not there: %v", err)
 		}
-		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, {"nat", "MORE"}}, all[:1]); err != nil || ok || made != nil {
+		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, {Table: "nat", Name: "MORE"}}, all[:1]); err != nil || ok || made != nil {
 			t.Errorf("with a rule of the owner: made %v, ok %v, error %v, want nothing", made, ok, err)
 		}
-		if ok, err := tool.HasChain(Chain{"nat", "MORE"}); ok || err != nil {
+		if ok, err := tool.HasChain(Chain{Table: "nat", Name: "MORE"}); ok || err != nil {
 			t.Errorf("a chain was made: %v", err)
 		}
 	})
@@ -244,11 +244,11 @@ func TestAProgramThatFailsOnce(t *testing.T) {
 	program := t.TempDir() + "/ipt"
 	must(t, os.WriteFile(program, []byte("#!/bin/sh\nkill -9 $$\n"), 0o700))
 	tool := New(program)
-	if _, err := tool.HasChain(Chain{"nat", "X"}); err == nil {
+	if _, err := tool.HasChain(Chain{Table: "nat", Name: "X"}); err == nil {
 		t.Fatal("a program that was killed answered")
 	}
 	must(t, os.WriteFile(program, []byte("#!/bin/sh\nexec iptables-legacy \"$@\"\n"), 0o700))
-	if _, err := tool.HasChain(Chain{"nat", "X"}); err != nil {
+	if _, err := tool.HasChain(Chain{Table: "nat", Name: "X"}); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
 }
@@ -260,12 +260,12 @@ func TestLockHeldForLong(t *testing.T) {
 	tool := New("iptables-legacy")
 	tool.Wait = 1
 	must(t, tool.AddAll(context.Background(), nil))
-	_, err := tool.EnsureChain(Chain{"nat", "TEST"})
+	_, err := tool.EnsureChain(Chain{Table: "nat", Name: "TEST"})
 	must(t, err)
 	f, err := os.OpenFile("/run/xtables.lock", os.O_RDONLY|os.O_CREATE, 0o600)
 	must(t, err)
 	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
-	_, chain := tool.EnsureChain(Chain{"nat", "OTHER"})
+	_, chain := tool.EnsureChain(Chain{Table: "nat", Name: "OTHER"})
 	for what, err := range map[string]error{
 		"adding": tool.AddAll(context.Background(), rules(1)), "deleting": tool.RemoveAll(context.Background(), rules(1)), "making a chain": chain,
 	} {

@@ -23,6 +23,8 @@ type Mapping struct {
 	// HostIP is the host address, 0.0.0.0 for all of them. The zero Addr leaves
 	// the choice to whoever publishes the port.
 	HostIP netip.Addr `json:"host_ip,omitzero"`
+	// Dual: HostIP is 0.0.0.0, and the port is published on [::] as well.
+	Dual bool `json:"dual,omitempty"`
 	// HostPort is the host port. 0 asks the kernel for a free one.
 	HostPort uint16 `json:"host_port"`
 	// HostPortEnd is the last of a range from which the first free port is
