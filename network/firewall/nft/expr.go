@@ -136,8 +136,12 @@ func (m match) state() []expr.Any {
 	}
 }
 
-// linkName is an interface's name as the kernel compares it: IFNAMSIZ bytes.
+// linkName is an interface's name as the kernel compares it: IFNAMSIZ bytes, or,
+// of a name that ends with iptables' wildcard +, those before it.
 func linkName(name string) []byte {
+	if prefix, ok := strings.CutSuffix(name, wildcard); ok {
+		return []byte(prefix)
+	}
 	b := make([]byte, unix.IFNAMSIZ)
 	copy(b, name)
 	return b

@@ -26,6 +26,7 @@ func TestText(t *testing.T) {
 	d := New("mini")
 	for spec, want := range map[string]string{
 		"-i mini0 ! -o mini0 -m comment --comment mini:x -j ACCEPT":             `iifname "mini0" oifname != "mini0" counter accept comment "mini:x #`,
+		"-i pt12345+ ! -o pt12345+ -m comment --comment mini:x -j ACCEPT":       `iifname "pt12345*" oifname != "pt12345*" counter accept comment "mini:x #`,
 		"-s 10.0.0.0/8 -d 192.0.2.1 -m comment --comment mini:x -j DROP":        `ip saddr 10.0.0.0/8 ip daddr 192.0.2.1 counter drop comment "mini:x #`,
 		"-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN":                  `ct state related,established counter return comment " #`,
 		"-m conntrack ! --ctstate DNAT -j OTHER":                                `ct status ! dnat counter jump filter-OTHER comment " #`,
@@ -162,6 +163,24 @@ func TestForeignRuleKeepsItsChain(t *testing.T) {
 	}
 	if left := sh(t, "nft list ruleset"); left != "" {
 		t.Errorf("left:\n%s", left)
+	}
+}
+
+// TestWildcard: one rule is for all links whose names begin alike, as nft has it.
+func TestWildcard(t *testing.T) {
+	enter(t)
+	d := New("mini")
+	_, err := d.EnsureChain(firewall.Chain{Table: "filter", Name: "TEST"})
+	must(t, err)
+	r := ruleOf("-i pt12345+ ! -o pt12345+ -j DROP")
+	must(t, d.AddAll(context.Background(), []firewall.Rule{r}))
+	mini := sh(t, "nft list chain ip mini filter-TEST")
+	if want := `iifname "pt12345*" oifname != "pt12345*"`; !strings.Contains(mini, want) {
+		t.Errorf("in the kernel:\n%swant %s", mini, want)
+	}
+	must(t, d.RemoveAll(context.Background(), []firewall.Rule{r}))
+	if out := sh(t, d.AddCommand(r)+"; nft list chain ip mini filter-TEST"); out != mini {
+		t.Errorf("by hand:\n%swant\n%s", out, mini)
 	}
 }
 

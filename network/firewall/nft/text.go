@@ -91,6 +91,17 @@ func (d *Driver) command(verb, name, rest string) string {
 
 func quoted(s string) string { return `"` + s + `"` }
 
+// wildcard ends a name of links that begin alike, in the words of iptables; nft
+// writes a star.
+const wildcard = "+"
+
+func linkText(name string) string {
+	if prefix, ok := strings.CutSuffix(name, wildcard); ok {
+		return prefix + "*"
+	}
+	return name
+}
+
 func (e element) key() string {
 	key := fmt.Sprintf("%s . %d", e.proto, e.port)
 	if e.at.IsValid() {
@@ -144,9 +155,9 @@ func (m match) words(proto string) []string {
 		words = []string{"ip", map[matchKind]string{matchSource: "saddr", matchDest: "daddr"}[m.kind]}
 		value = strings.TrimSuffix(m.prefix.String(), "/32")
 	case matchIn:
-		words, value = []string{"iifname"}, quoted(m.text)
+		words, value = []string{"iifname"}, quoted(linkText(m.text))
 	case matchOut:
-		words, value = []string{"oifname"}, quoted(m.text)
+		words, value = []string{"oifname"}, quoted(linkText(m.text))
 	case matchLocal:
 		words, value = []string{"fib", "daddr", "type"}, "local"
 	case matchState:
