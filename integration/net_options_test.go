@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,6 +59,55 @@ func TestRoutedNetwork(t *testing.T) {
 	if _, err := getFrom(h, host.Outside, "http://10.77.0.2"+addrPage, silence); err == nil {
 		t.Error("the container is gone, but something answers")
 	}
+}
+
+// TestIPMasq: Podman's flag is Docker's option.
+func TestIPMasq(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	if err := h.ServeAddr(host.Outside, "192.0.2.2:8000"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, h.Outside("ip", "route", "add", "10.78.0.0/24", "via", hostIP))
+	for _, c := range []struct{ flag, seen, option string }{
+		{"--ip-masq=false", "10.78.0.2", "false"}, {"--ip-masq", hostIP, "true"},
+	} {
+		must(t, h.Run("network", "create", c.flag, "--subnet", "10.78.0.0/24", "red"))
+		if got := networkField(t, h, "red", `{{index .Options "com.docker.network.bridge.enable_ip_masquerade"}}`); got != c.option {
+			t.Errorf("%s: the option is %q", c.flag, got)
+		}
+		wantOut(t, h.Run("run", "--rm", "--net", "red", "busybox", "wget", "-qO-", "http://192.0.2.2:8000/"), c.seen)
+		must(t, h.Run("network", "rm", "red"))
+	}
+	fails(t, h.Run("network", "create", "--ip-masq=false", "-o", "masquerade=true", "red"), 1, "--ip-masq=false and the option masquerade=true contradict each other")
+	fails(t, h.Run("network", "create", "--ip-masq=perhaps", "red"), 125, "perhaps")
+	fails(t, h.Run("network", "exists", "red"), 1)
+}
+
+// TestInhibitIPv4: the bridge has no address; the gateway is another machine on it.
+func TestInhibitIPv4(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	must(t, h.Run("network", "create", "-o", "inhibit_ipv4=true", "-o", "bridge_name=office0", "--subnet", "10.78.0.0/24", "office"))
+	r := h.Run("run", "-d", "--name", "box", "--net", "office", "-p", "8080:80", "busybox", "sleep", "1000")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "the host has no address on network office") {
+		t.Errorf("want a notice: %v", r)
+	}
+	wantOut(t, h.Exec("ip", "-o", "-4", "addr", "show", "office0"), "")
+	wantOut(t, h.Run("exec", "box", "ip", "route"), "default via 10.78.0.1 dev eth0 \n10.78.0.0/24 dev eth0 scope link  src 10.78.0.2")
+	router := fmt.Sprint(runWeb(t, h, "router", "--net", "none"))
+	must(t, h.Exec("ip", "link", "add", "r0", "master", "office0", "up", "type", "veth", "peer", "name", "r1", "netns", router))
+	must(t, h.Exec("nsenter", "--net=/proc/"+router+"/ns/net", "sh", "-ec", "ip addr add 10.78.0.1/24 dev r1; ip link set r1 up; ip addr add 203.0.113.9/32 dev lo"))
+	box := initPid(t, h, "box")
+	for _, addr := range []string{"10.78.0.1", "203.0.113.9"} {
+		if got, err := getIn(h, box, "http://"+addr+addrPage, patience); err != nil || got != "10.78.0.2" {
+			t.Errorf("%s sees %q, error %v", addr, got, err)
+		}
+	}
+	wantOut(t, h.Run("doctor"), "all is well")
+	must(t, h.Run("network", "reload"))
+	wantOut(t, h.Exec("ip", "-o", "-4", "addr", "show", "office0"), "")
+	fails(t, h.Run("network", "create", "-o", "inhibit_ipv4=often", "red"), 1, "neither true nor false")
 }
 
 // TestDoctorKnowsNetworkOptions: what a network lacks by its options is no damage.

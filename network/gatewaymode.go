@@ -35,7 +35,7 @@ func checkGatewayMode(o *CreateOptions) error {
 }
 
 // hasAddress says whether the bridge has the gateway's address.
-func (n *Network) hasAddress() bool { return n.GatewayMode != firewall.ModeIsolated }
+func (n *Network) hasAddress() bool { return n.GatewayMode != firewall.ModeIsolated && !n.InhibitIPv4 }
 
 // translates says whether packets to the host's ports become the containers'.
 func (n *Network) translates() bool {
@@ -93,6 +93,9 @@ func meet(up, later met) {
 
 // placePorts decides what becomes of the ports that a container publishes.
 func (m *Manager) placePorts(n *Network, ep *Endpoint) {
+	if n.InhibitIPv4 && len(ep.Ports) > 0 {
+		m.opt.Notice("the host has no address on network " + n.Name + ": published ports of " + ep.ContainerName + " answer only if it has a route to the subnet " + n.Subnet.String())
+	}
 	switch {
 	case len(ep.Ports) == 0 || n.translates():
 	case n.Driver == DriverMacvlan:

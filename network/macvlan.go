@@ -44,7 +44,7 @@ func checkMacvlan(opt *CreateOptions) error {
 	if err := checkLink(opt.Parent); err != nil {
 		return err
 	}
-	if opt.Bridge != "" || opt.NoICC || opt.NoMasquerade || opt.GatewayMode != "" || opt.Options[hostBinding]+opt.Options[optIsolate] != "" {
+	if opt.Bridge != "" || opt.NoICC || opt.NoMasquerade || opt.InhibitIPv4 || opt.GatewayMode != "" || opt.Options[hostBinding]+opt.Options[optIsolate] != "" {
 		return fmt.Errorf("macvlan has no bridge, no address translation and no rules: its options are parent, macvlan_mode and mtu")
 	}
 	return nil

@@ -60,6 +60,9 @@ type Network struct {
 	NoICC bool `json:"no_icc,omitempty"`
 	// NoMasquerade: the world sees the containers' own addresses.
 	NoMasquerade bool `json:"no_masquerade,omitempty"`
+	// InhibitIPv4: the bridge does not get the gateway's address. The containers'
+	// gateway is somebody else's, on the same bridge.
+	InhibitIPv4 bool `json:"inhibit_ipv4,omitempty"`
 	// AnySubnet: the user asked for none. It was chosen, and another is chosen
 	// when it clashes with the host before the network is used.
 	AnySubnet bool `json:"any_subnet,omitempty"`
@@ -111,6 +114,7 @@ type CreateOptions struct {
 	NoICC       bool   // containers do not reach each other
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
+	InhibitIPv4  bool // the bridge does not get the gateway's address
 	Labels       map[string]string
 	// Options are a driver's, under Docker's or a shorter name. They stand for
 	// fields above, except com.docker.network.bridge.host_binding_ipv4: the host
@@ -170,7 +174,7 @@ func newNetwork(opt CreateOptions) *Network {
 	n := &Network{
 		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
 		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
-		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, Parent: opt.Parent, MacvlanMode: opt.MacvlanMode, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, MTU: opt.MTU, Bridge: opt.Bridge,
+		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, Parent: opt.Parent, MacvlanMode: opt.MacvlanMode, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, InhibitIPv4: opt.InhibitIPv4, MTU: opt.MTU, Bridge: opt.Bridge,
 		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
 	}
 	if n.Driver == DriverBridge && n.Bridge == "" {

@@ -18,6 +18,7 @@ const (
 	optMTU        = "com.docker.network.driver.mtu"
 	optICC        = "com.docker.network.bridge.enable_icc"
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optInhibit    = "com.docker.network.bridge.inhibit_ipv4"
 	optMode       = "com.docker.network.bridge.gateway_mode_ipv4"
 	optIsolate    = "isolate"
 
@@ -45,6 +46,7 @@ func options() []option {
 		{optMTU, "mtu", setMTU},
 		{optICC, "icc", func(o *CreateOptions, v string) error { return setNot(&o.NoICC, v) }},
 		{optMasquerade, "masquerade", func(o *CreateOptions, v string) error { return setNot(&o.NoMasquerade, v) }},
+		{optInhibit, "inhibit_ipv4", func(o *CreateOptions, v string) error { return setBool(&o.InhibitIPv4, v) }},
 		{optMode, "gateway_mode", setGatewayMode},
 		{hostBinding, "host_binding_ipv4", func(_ *CreateOptions, v string) error {
 			_, err := port.ParseHostIP(v)
@@ -116,13 +118,38 @@ func setMTU(o *CreateOptions, v string) error {
 	return nil
 }
 
+// SetMasquerade sets the option of that name, as Podman's --ip-masq does. It
+// fails when the options say the opposite.
+func (o *CreateOptions) SetMasquerade(on bool) error {
+	value := strconv.FormatBool(on)
+	for _, key := range []string{optMasquerade, "masquerade"} {
+		given, ok := o.Options[key]
+		if said, err := strconv.ParseBool(given); ok && err == nil && said != on {
+			return errorf(ErrInvalid, "--ip-masq=%s and the option %s=%s contradict each other", value, key, given)
+		} else if ok {
+			return nil
+		}
+	}
+	if o.Options == nil {
+		o.Options = make(map[string]string)
+	}
+	o.Options[optMasquerade] = value
+	return nil
+}
+
 // setNot sets a field that is the opposite of the option.
 func setNot(field *bool, v string) error {
+	err := setBool(field, v)
+	*field = err == nil && !*field
+	return err
+}
+
+func setBool(field *bool, v string) error {
 	on, err := strconv.ParseBool(v)
 	if err != nil {
 		return fmt.Errorf("%q is neither true nor false", v)
 	}
-	*field = !on
+	*field = on
 	return nil
 }
 

@@ -38,6 +38,7 @@ func networkCreateCommand() *command {
 				stringFlag("driver", "d", "Driver to manage the Network: bridge or macvlan").byDefault("bridge"),
 				stringFlag("gateway", "", "IPv4 Gateway for the subnet"),
 				boolFlag("internal", "", "Restrict external access to the network"),
+				boolFlag("ip-masq", "", "Masquerade what leaves the network: --ip-masq=false is -o masquerade=false").byDefault("true"),
 				stringFlag("ipam-driver", "", "IP Address Management Driver").byDefault("default"),
 				stringFlag("ip-range", "", "Allocate container ip from a sub-range"),
 				listFlag("label", "", "Set metadata on a network"),
@@ -70,6 +71,11 @@ func networkOptions(v values, name string) (opt network.CreateOptions, err error
 	opt = network.CreateOptions{
 		Name: name, Driver: v.String("driver"), IPAMDriver: v.String("ipam-driver"), Internal: v.Bool("internal"),
 		Options: pairs(v.StringSlice("opt")),
+	}
+	if v.IsSet("ip-masq") {
+		if err := opt.SetMasquerade(v.Bool("ip-masq")); err != nil {
+			return opt, err
+		}
 	}
 	if opt.Reserved, err = parseReserved(v.StringSlice("aux-address")); err != nil {
 		return opt, err
