@@ -146,7 +146,7 @@ func (m *Manager) startChains() (chainState, error) {
 }
 
 func (m *Manager) baseState(prefix string) chainState {
-	base := firewall.Base(prefix, m.owner)
+	base := firewall.Base(prefix, m.owner, false)
 	s := chainState{Prefix: prefix, Driver: m.driverName(), Stage: baseStarting}
 	for _, c := range base.Chains {
 		s.Chains = append(s.Chains, c.Chain)

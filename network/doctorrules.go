@@ -185,7 +185,7 @@ func (d *doctor) restore(c firewall.Chain, there, all []firewall.Rule) []plan.St
 
 // missingChains gives a step that makes those of mini's chains that a table lacks.
 func (d *doctor) missingChains(table string) []plan.Step {
-	set := firewall.Base(d.shared.Prefix, d.m.owner)
+	set := firewall.Base(d.shared.Prefix, d.m.owner, false)
 	missing := slices.DeleteFunc(set.Chains, func(c firewall.NotedChain) bool { return c.Table != table || d.rules.Has(c.Chain) })
 	if len(missing) == 0 {
 		return nil

@@ -126,8 +126,8 @@ func (ep *Endpoint) publishes() bool { return len(ep.Ports)+len(ep.Open) > 0 }
 
 // publish computes the rules for the ports.
 func (ep *Endpoint) publish(prefix string) {
-	ep.Prefix, ep.Rules = prefix, firewall.Publish(prefix, ep.Tag, ep.Ports, ep.IP)
-	ep.Rules = append(ep.Rules, firewall.Open(prefix, ep.Tag, ep.Open, ep.IP)...)
+	ep.Prefix, ep.Rules = prefix, firewall.Publish(prefix, ep.Tag, ep.Ports, ep.IP, ep.IP6)
+	ep.Rules = append(ep.Rules, firewall.Open(prefix, ep.Tag, ep.Open, ep.IP, ep.IP6)...)
 }
 
 // udpPorts gives the published UDP ports.

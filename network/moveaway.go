@@ -71,7 +71,7 @@ func (m *Manager) movePlan(s chainState) (plan.Plan, error) {
 	p := plan.Plan{Title: "leave the chains " + dockerPrefix + " to Docker"}
 	p.Add(v.stepRecord())
 	var missing []firewall.NotedChain
-	for _, c := range firewall.Base(v.after.Prefix, m.owner).Chains {
+	for _, c := range firewall.Base(v.after.Prefix, m.owner, false).Chains {
 		if c.Name != firewall.UserChain {
 			missing = append(missing, c)
 		}
@@ -204,7 +204,7 @@ func (v *move) stepSwap() plan.Step {
 // stepLeave deletes mini's own of the old chains, and ends the move.
 func (v *move) stepLeave() plan.Step {
 	var old []firewall.Chain
-	for _, c := range firewall.Base(dockerPrefix, v.m.owner).Chains {
+	for _, c := range firewall.Base(dockerPrefix, v.m.owner, false).Chains {
 		if c.Name != firewall.UserChain && c.Name != dockerPrefix {
 			old = append(old, c.Chain)
 		}

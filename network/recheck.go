@@ -49,7 +49,7 @@ func (m *Manager) recheck(ctx context.Context, n *Network, mk *mark, observe pla
 // look more closely.
 func (m *Manager) jumpsStand(mk *mark) bool {
 	var jumps []firewall.Rule
-	for _, r := range firewall.Base(mk.Prefix, m.owner).Rules {
+	for _, r := range firewall.Base(mk.Prefix, m.owner, false).Rules {
 		jumps = append(jumps, r.Rule)
 	}
 	if n, isNative := m.fw().(*nft.Driver); isNative {

@@ -59,7 +59,7 @@ func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Pl
 	}
 	p.Add(stepForward())
 	p.Add(repair...)
-	base := firewall.Base(mk.Prefix, m.owner).Rules
+	base := firewall.Base(mk.Prefix, m.owner, false).Rules
 	p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
 	p.Add(m.remakeSteps(n, mk)...)
 	p.Add(replug...)
@@ -98,7 +98,7 @@ func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall
 	for _, r := range add {
 		step.Cmds = append(step.Cmds, m.fw().AddCommand(r))
 	}
-	return []plan.Step{stepChains(m.fw(), firewall.Base(s.Prefix, m.owner).Chains), step}, nil
+	return []plan.Step{stepChains(m.fw(), firewall.Base(s.Prefix, m.owner, false).Chains), step}, nil
 }
 
 func containsRule(rules []firewall.Rule, r firewall.Rule) bool {

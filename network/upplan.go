@@ -33,7 +33,7 @@ func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 	p.Add(stepForward())
 	rules := &ruleSteps{m: m}
 	if base {
-		set := firewall.Base(mk.Prefix, m.owner)
+		set := firewall.Base(mk.Prefix, m.owner, false)
 		p.Add(rules.chains(set.Chains))
 		user := len(set.Rules) - 1 // its place is before the jump to our chains
 		for _, r := range set.Rules[:user] {

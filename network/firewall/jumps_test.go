@@ -14,7 +14,7 @@ func TestJumpsStand(t *testing.T) {
 		must(t, err)
 		var rules []Rule
 		for _, owner := range []string{"host", "host-12345678"} { // two minis
-			set := Base(map[string]string{"host": "DOCKER"}[owner]+"X", owner)
+			set := Base(map[string]string{"host": "DOCKER"}[owner]+"X", owner, false)
 			rules = nil
 			for _, c := range set.Chains {
 				_, err := tool.EnsureChain(c.Chain)
@@ -33,7 +33,7 @@ func TestJumpsStand(t *testing.T) {
 			}
 		}
 		var first []Rule
-		for _, r := range Base("DOCKERX", "host").Rules {
+		for _, r := range Base("DOCKERX", "host", false).Rules {
 			first = append(first, r.Rule)
 		}
 		stands("at first", rules, true)
@@ -86,7 +86,7 @@ func benchJumps(b *testing.B, tool *Tool) {
 	backend, err := tool.Backend()
 	must(b, err)
 	var rules []Rule
-	set := Base("DOCKER", "host")
+	set := Base("DOCKER", "host", false)
 	for _, c := range set.Chains {
 		_, err := tool.EnsureChain(c.Chain)
 		must(b, err)

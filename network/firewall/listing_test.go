@@ -34,7 +34,7 @@ func TestParseListing(t *testing.T) {
 	if first.Target() != "REJECT" {
 		t.Errorf("the target is %q", first.Target())
 	}
-	base := Base("DOCKER", "host").Rules
+	base := Base("DOCKER", "host", false).Rules
 	if at := l.Find(base[len(base)-1].Rule); at != 1 {
 		t.Errorf("the jump to DOCKER-USER is at %d, want 1", at)
 	}

@@ -33,11 +33,11 @@ func (r Rule) Owner() string {
 
 // newRule builds a rule from a text of words, the owner's tag and a target.
 func newRule(table, chain, match, owner, target string) Rule {
-	spec := strings.Fields(match)
-	spec = append(spec, Tag(owner)...)
-	spec = append(spec, "-j")
-	return Rule{Table: table, Chain: chain, Spec: append(spec, strings.Fields(target)...)}
+	return family(false).rule(table, chain, match, owner, target)
 }
+
+// Home is the chain that the rule stands in.
+func (r Rule) Home() Chain { return Chain{Table: r.Table, Name: r.Chain, V6: r.V6} }
 
 // AddCommand is the shell command that adds the rule.
 func (r Rule) AddCommand() string { return r.command(r.addOp()) }
@@ -57,7 +57,7 @@ func deleteOp(Rule) string { return "-D" }
 // command prints the rule as one shell command. A lone ! is no special word
 // where an argument stands, and reads better without quotes.
 func (r Rule) command(op string) string {
-	words := slices.Concat([]string{"iptables", "-t", r.Table, op, r.Chain}, r.Spec)
+	words := slices.Concat([]string{family(r.V6).program(), "-t", r.Table, op, r.Chain}, r.Spec)
 	for i, w := range words {
 		if w != "!" {
 			words[i] = plan.Quote(w)
@@ -80,7 +80,20 @@ type Chain struct {
 }
 
 // AddCommand is the shell command that makes the chain.
-func (c Chain) AddCommand() string { return plan.Command("iptables", "-t", c.Table, "-N", c.Name) }
+func (c Chain) AddCommand() string {
+	return plan.Command(family(c.V6).program(), "-t", c.Table, "-N", c.Name)
+}
 
 // DeleteCommand is the shell command that deletes the chain.
-func (c Chain) DeleteCommand() string { return plan.Command("iptables", "-t", c.Table, "-X", c.Name) }
+func (c Chain) DeleteCommand() string {
+	return plan.Command(family(c.V6).program(), "-t", c.Table, "-X", c.Name)
+}
+
+// String names the chain in errors and notices.
+func (c Chain) String() string {
+	text := "chain " + c.Name + " of table " + c.Table
+	if c.V6 {
+		text += " of ip6tables"
+	}
+	return text
+}

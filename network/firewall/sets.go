@@ -29,58 +29,67 @@ type BaseSet struct {
 	Rules  []Noted
 }
 
-// Base gives the chains and jumps for the prefix, such as DOCKER, tagged with
-// owner. The last rule of all is the jump to [UserChain], so that it ends up
-// before the others at the head of FORWARD.
-func Base(prefix, owner string) BaseSet {
-	rule := func(table, chain, match, target string, first bool, name, why string) Noted {
-		r := newRule(table, chain, match, owner, target)
-		r.First = first
+// Base gives the chains and jumps of one family for the prefix, such as DOCKER,
+// tagged with owner. The last rule of all is the jump to [UserChain], so that it
+// ends up before the others at the head of FORWARD.
+func Base(prefix, owner string, v6 bool) BaseSet {
+	f := family(v6)
+	rule := func(table, chain, match, target, name, why string) Noted {
+		r := f.rule(table, chain, match, owner, target)
+		r.First = chain == "FORWARD" || table == "raw" && chain == "PREROUTING"
 		return Noted{Rule: r, Name: name, Why: why}
 	}
-	local := "-m addrtype --dst-type LOCAL"
-	return BaseSet{Chains: baseChains(prefix), Rules: []Noted{
-		rule("raw", "PREROUTING", "", prefix+"-RAW", true, "guard arriving packets",
-			"Before connection tracking sees them, packets that no honest peer sends are dropped."),
-		rule("raw", prefix+"-RAW", "-d 127.0.0.0/8 ! -i lo", "DROP", false, "drop packets to 127/8 from outside",
-			"route_localnet lets 127.0.0.1:port reach a container; without this rule it would also let a container reach the host's own loopback services."),
-		rule("raw", prefix+"-RAW", "-s 127.0.0.0/8 ! -i lo", "DROP", false, "drop packets from 127/8 from outside",
-			"No packet on a wire comes from a loopback address, except a forged one."),
-		rule("nat", "PREROUTING", local, prefix, false, "look up published ports for arriving packets",
+	const local = "-m addrtype --dst-type LOCAL"
+	rules := []Noted{rule("raw", "PREROUTING", "", prefix+"-RAW", "guard arriving packets",
+		"Before connection tracking sees them, packets that no honest peer sends are dropped.")}
+	ownWhy := "Connections from this host to itself, 127.0.0.1 included, do not pass PREROUTING."
+	if f {
+		ownWhy = "Connections from this host to itself do not pass PREROUTING. Those to ::1 cannot be led out of lo: the kernel drops that address on any other link."
+	} else {
+		rules = append(rules,
+			rule("raw", prefix+"-RAW", "-d 127.0.0.0/8 ! -i lo", "DROP", "drop packets to 127/8 from outside",
+				"route_localnet lets 127.0.0.1:port reach a container; without this rule it would also let a container reach the host's own loopback services."),
+			rule("raw", prefix+"-RAW", "-s 127.0.0.0/8 ! -i lo", "DROP", "drop packets from 127/8 from outside",
+				"No packet on a wire comes from a loopback address, except a forged one."))
+	}
+	return BaseSet{Chains: f.baseChains(prefix), Rules: append(rules,
+		rule("nat", "PREROUTING", local, prefix, "look up published ports for arriving packets",
 			"Packets to any address of this host may be for a published port."),
-		rule("nat", "OUTPUT", local, prefix, false, "look up published ports for the host's own packets",
-			"Connections from this host to itself, 127.0.0.1 included, do not pass PREROUTING."),
-		rule("filter", prefix+"-FORWARD", "", prefix+"-CT", false, "first let answers through",
+		rule("nat", "OUTPUT", f.notLoopback()+local, prefix, "look up published ports for the host's own packets", ownWhy),
+		rule("filter", prefix+"-FORWARD", "", prefix+"-CT", "first let answers through",
 			"Most packets belong to a connection that was already allowed."),
-		rule("filter", prefix+"-FORWARD", "", prefix+"-INTERNAL", false, "then close internal networks",
+		rule("filter", prefix+"-FORWARD", "", prefix+"-INTERNAL", "then close internal networks",
 			"An internal network has no way in or out."),
-		rule("filter", prefix+"-FORWARD", "", prefix+"-BRIDGE", false, "then judge packets to a bridge",
+		rule("filter", prefix+"-FORWARD", "", prefix+"-BRIDGE", "then judge packets to a bridge",
 			"The destination decides: one pair of rules per network isolates it from all others."),
-		rule("filter", "FORWARD", "", prefix+"-FORWARD", true, "send forwarded packets to mini's chains",
+		rule("filter", "FORWARD", "", prefix+"-FORWARD", "send forwarded packets to mini's chains",
 			"They stand before other rules, which could accept what mini must drop. FORWARD's policy stays as it is."),
-		rule("filter", "FORWARD", "", UserChain, true, "send forwarded packets to the administrator's chain first",
+		rule("filter", "FORWARD", "", UserChain, "send forwarded packets to the administrator's chain first",
 			"Rules in "+UserChain+" have the first word; mini never changes them."),
-	}}
+	)}
 }
 
-func baseChains(prefix string) []NotedChain {
+func (f family) baseChains(prefix string) []NotedChain {
+	chain := func(table, name, why string) NotedChain {
+		return NotedChain{Chain{Table: table, Name: name, V6: bool(f)}, why}
+	}
 	return []NotedChain{
-		{Chain{Table: "raw", Name: prefix + "-RAW"}, "It drops what must not even be tracked."},
-		{Chain{Table: "nat", Name: prefix}, "It holds one DNAT rule per published port, or per range of them."},
-		{Chain{Table: "filter", Name: prefix + "-CT"}, "It accepts answers to containers."},
-		{Chain{Table: "filter", Name: prefix + "-INTERNAL"}, "It closes internal networks."},
-		{Chain{Table: "filter", Name: prefix + "-BRIDGE"}, "It protects each network from all others."},
-		{Chain{Table: "filter", Name: prefix + "-FORWARD"}, "It orders the stages above, then lets containers out."},
-		{Chain{Table: "filter", Name: UserChain}, "It is for the administrator's own rules."},
+		chain("raw", prefix+"-RAW", "It drops what must not even be tracked."),
+		chain("nat", prefix, "It holds one DNAT rule per published port, or per range of them."),
+		chain("filter", prefix+"-CT", "It accepts answers to containers."),
+		chain("filter", prefix+"-INTERNAL", "It closes internal networks."),
+		chain("filter", prefix+"-BRIDGE", "It protects each network from all others."),
+		chain("filter", prefix+"-FORWARD", "It orders the stages above, then lets containers out."),
+		chain("filter", UserChain, "It is for the administrator's own rules."),
 	}
 }
 
 // BridgeConfig is what the rules of one network depend on.
 type BridgeConfig struct {
-	Prefix   string // of the chains
-	Owner    string // for the tag
-	Link     string // the bridge
-	Subnet   netip.Prefix
+	Prefix   string       // of the chains
+	Owner    string       // for the tag
+	Link     string       // the bridge
+	Subnet   netip.Prefix // zero: no IPv4
 	Subnet6  netip.Prefix // zero: no IPv6
 	Internal bool
 	Mode     string // of the gateway, see ModeNAT
@@ -88,27 +97,50 @@ type BridgeConfig struct {
 	// From are bridges that must not reach this unprotected network directly, To
 	// are unprotected ones that this network must not reach.
 	From, To []string
+	// From6 and To6 are the same for IPv6.
+	From6, To6 []string
 	// NoICC keeps containers from reaching each other through the host.
 	NoICC bool
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
 }
 
-// Bridge gives the rules of one network: their number does not depend on how
-// many containers or ports it has, and on how many networks there are only where
-// one is unprotected.
-func Bridge(c BridgeConfig) []Noted { return append(c.alone(), c.apart()...) }
+// Bridge gives the rules of one network, those for IPv4 if it has a subnet of
+// IPv4, and those for IPv6 likewise. Their number does not depend on how many
+// containers or ports it has, and on how many networks there are only where one is
+// unprotected.
+func Bridge(c BridgeConfig) []Noted {
+	var rules []Noted
+	for _, b := range []bridge{
+		{c, false, c.Subnet, c.Mode, c.From, c.To},
+		{c, true, c.Subnet6, c.Mode6, c.From6, c.To6},
+	} {
+		if b.subnet.IsValid() {
+			rules = append(append(rules, b.alone()...), b.apart()...)
+		}
+	}
+	return rules
+}
+
+// bridge is a network as one family has it.
+type bridge struct {
+	BridgeConfig
+	family
+	subnet   netip.Prefix
+	mode     string
+	from, to []string
+}
 
 // alone gives the rules that do not depend on other networks.
-func (c BridgeConfig) alone() []Noted {
+func (c bridge) alone() []Noted {
 	switch {
-	case c.Internal && c.Mode == ModeIsolated:
+	case c.Internal && c.mode == ModeIsolated:
 		return c.closed() // no route leads there, so nothing is to be guarded
 	case c.Internal:
 		return append([]Noted{c.guard()}, c.closed()...)
-	case c.Mode == ModeRouted:
+	case c.mode == ModeRouted:
 		return c.routed()
-	case c.Mode == ModeUnprotected:
+	case c.mode == ModeUnprotected:
 		return append(c.sources(), c.unprotected()...)
 	case c.NoMasquerade:
 		// The guard would drop answers too: they come for a container's address.
@@ -117,23 +149,23 @@ func (c BridgeConfig) alone() []Noted {
 	return slices.Concat([]Noted{c.guard()}, c.sources(), c.ways())
 }
 
-func (c BridgeConfig) rule(table, chain, match, target, name, why string) Noted {
-	return Noted{Rule: newRule(table, chain, match, c.Owner, target), Name: name, Why: why}
+func (c bridge) rule(table, chain, match, target, name, why string) Noted {
+	return Noted{Rule: c.family.rule(table, chain, match, c.Owner, target), Name: name, Why: why}
 }
 
 // out and in match what leaves the bridge for elsewhere, and what comes from elsewhere.
-func (c BridgeConfig) out() string { return "-i " + c.Link + " ! -o " + c.Link }
-func (c BridgeConfig) in() string  { return "! -i " + c.Link + " -o " + c.Link }
+func (c bridge) out() string { return "-i " + c.Link + " ! -o " + c.Link }
+func (c bridge) in() string  { return "! -i " + c.Link + " -o " + c.Link }
 
-func (c BridgeConfig) guard() Noted {
+func (c bridge) guard() Noted {
 	return c.rule("raw", c.Prefix+"-RAW",
-		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.Subnet, c.Link), "DROP",
-		"drop direct packets to "+c.Subnet.String(),
+		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.subnet, c.Link), "DROP",
+		"drop direct packets to "+c.subnet.String(),
 		"Containers are reached through published ports or from their own bridge, never by a route to their address. The gateway address stays reachable, as it is the host's.")
 }
 
 // closed are the rules of an internal network.
-func (c BridgeConfig) closed() []Noted {
+func (c bridge) closed() []Noted {
 	out, in := c.out(), c.in()
 	if c.NoICC {
 		out, in = "-i "+c.Link, "-o "+c.Link // and the way through the host
@@ -156,56 +188,70 @@ func (c BridgeConfig) closed() []Noted {
 // deaf keeps containers of an internal network from the host's own services, on
 // all of its addresses. It stands at the head of INPUT, as others may accept
 // there what listens on all addresses.
-func (c BridgeConfig) deaf() Noted {
-	n := c.rule("filter", "INPUT", "-i "+c.Link+" -m conntrack ! --ctstate RELATED,ESTABLISHED", "DROP",
-		"close the host's own services to "+c.Link,
-		"The network is internal: what listens on the host is no part of it. The host still reaches the containers, and gets their answers.")
+func (c bridge) deaf() Noted {
+	states, why := "RELATED,ESTABLISHED", "The network is internal: what listens on the host is no part of it. The host still reaches the containers, and gets their answers."
+	if c.family {
+		states += ",UNTRACKED"
+		why += " Neighbour discovery is not tracked, and passes: without it nobody could answer."
+	}
+	n := c.rule("filter", "INPUT", "-i "+c.Link+" -m conntrack ! --ctstate "+states, "DROP",
+		"close the host's own services to "+c.Link, why)
 	n.First = true
 	return n
 }
 
 // sources are the rules that change the source address.
-func (c BridgeConfig) sources() []Noted {
+func (c bridge) sources() []Noted {
 	rules := []Noted{
-		c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.Subnet, c.Link), "MASQUERADE",
-			"masquerade published ports used from "+c.Subnet.String(),
+		c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.subnet, c.Link), "MASQUERADE",
+			"masquerade published ports used from "+c.subnet.String(),
 			"A container that calls a published port of its own bridge must get the answer through the host, or it would not recognise the sender."),
-		c.rule("nat", "POSTROUTING", "-s 127.0.0.0/8 -o "+c.Link, "MASQUERADE", "masquerade 127.0.0.1 towards "+c.Link,
-			"A container cannot answer to 127.0.0.1: that is itself."),
+		c.near(),
 	}
 	if c.NoMasquerade {
 		return rules
 	}
-	outwards := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.Subnet, c.Link), "MASQUERADE",
-		"masquerade what leaves "+c.Subnet.String(),
+	outwards := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.subnet, c.Link), "MASQUERADE",
+		"masquerade what leaves "+c.subnet.String(),
 		"The world has no route to a container's address: on the way out it is replaced by the host's.")
 	return append([]Noted{outwards}, rules...)
 }
 
+// near masquerades senders whose address has a meaning on one link only.
+func (c bridge) near() Noted {
+	if c.family {
+		return c.rule("nat", "POSTROUTING", "-s fe80::/10 -o "+c.Link+" -m conntrack --ctstate DNAT", "MASQUERADE",
+			"masquerade published ports used from link-local addresses towards "+c.Link,
+			"A neighbour may call a published port at the link-local address of "+c.Link+", and by its own. It must get the answer through the host, too.")
+	}
+	return c.rule("nat", "POSTROUTING", "-s 127.0.0.0/8 -o "+c.Link, "MASQUERADE", "masquerade 127.0.0.1 towards "+c.Link,
+		"A container cannot answer to 127.0.0.1: that is itself.")
+}
+
 // ways are the rules that say who may send what where.
-func (c BridgeConfig) ways() []Noted {
+func (c bridge) ways() []Noted {
 	return []Noted{c.answers(), c.published(), c.last(), c.leave()}
 }
 
-func (c BridgeConfig) answers() Noted {
+func (c bridge) answers() Noted {
 	return c.rule("filter", c.Prefix+"-CT", "-o "+c.Link+" -m conntrack --ctstate RELATED,ESTABLISHED", "ACCEPT",
 		"accept answers to "+c.Link, "They belong to connections that were allowed.")
 }
 
-func (c BridgeConfig) published() Noted {
+func (c bridge) published() Noted {
 	return c.rule("filter", c.Prefix+"-BRIDGE", "-o "+c.Link+" -m conntrack --ctstate DNAT", "ACCEPT",
 		"accept published ports of "+c.Link,
 		"Only a DNAT rule gives a connection this state, so the DNAT rules alone decide what is published.")
 }
 
-func (c BridgeConfig) leave() Noted {
+func (c bridge) leave() Noted {
 	return c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
 		"What a protected bridge must not get was dropped one stage before.")
 }
 
 // last drops what was not accepted before. The host itself is not concerned:
 // what it sends is not forwarded.
-func (c BridgeConfig) last() Noted {
+func (c bridge) last() Noted {
 	match, why := c.in(), "Other bridges and the outside have no business here."
 	if c.NoICC {
 		match = "-o " + c.Link

@@ -54,7 +54,7 @@ func rules(n int) []Rule {
 	for i := range n {
 		ports = append(ports, port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP})
 	}
-	return Publish("TEST", "0123456789ab:web", ports, netip.MustParseAddr("172.17.0.2"))
+	return Publish("TEST", "0123456789ab:web", ports, netip.MustParseAddr("172.17.0.2"), netip.Addr{})
 }
 
 func TestToolChains(t *testing.T) {
@@ -163,7 +163,7 @@ func TestMissingProgram(t *testing.T) {
 
 func ExampleRule_AddCommand() {
 	ports := []port.Mapping{{HostIP: netip.IPv4Unspecified(), HostPort: 8080, ContainerPort: 80, Proto: port.TCP}}
-	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", ports, netip.MustParseAddr("172.17.0.2"))[0].AddCommand())
+	fmt.Println(Publish("DOCKER", "a1b2c3d4e5f6:web", ports, netip.MustParseAddr("172.17.0.2"), netip.Addr{})[0].AddCommand())
 	// Output:
 	// iptables -t nat -A DOCKER -p tcp -m tcp --dport 8080 -m comment --comment mini:a1b2c3d4e5f6:web -j DNAT --to-destination 172.17.0.2:80
 }

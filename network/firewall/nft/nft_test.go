@@ -53,7 +53,7 @@ func TestPortsAreElements(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules := firewall.Publish("DOCKER", "x", ports, to)
+		rules := firewall.Publish("DOCKER", "x", ports, to, netip.Addr{})
 		if got := d.AddCommand(rules[0]); len(rules) != 1 || !strings.HasPrefix(got, want) {
 			t.Errorf("-p %s is %d rules, the first %s, want one: %s", spec, len(rules), got, want)
 		}
@@ -131,7 +131,7 @@ func must(t *testing.T, err error) {
 func TestForeignRuleKeepsItsChain(t *testing.T) {
 	enter(t)
 	ctx, d := context.Background(), New("mini")
-	set := firewall.Base("DOCKER", "host")
+	set := firewall.Base("DOCKER", "host", false)
 	var chains []firewall.Chain
 	var rules []firewall.Rule
 	for _, c := range set.Chains {
@@ -208,7 +208,7 @@ func TestThousandPorts(t *testing.T) {
 	must(t, err)
 	ports, err := port.Parse("9000-9999:8000-8999")
 	must(t, err)
-	rules := firewall.Publish("DOCKER", "x", ports, netip.MustParseAddr("172.17.0.2"))
+	rules := firewall.Publish("DOCKER", "x", ports, netip.MustParseAddr("172.17.0.2"), netip.Addr{})
 	must(t, d.AddAll(ctx, rules))
 	if n := strings.Count(sh(t, "nft list map ip mini ports"), `comment "mini:x #`); n != 1000 {
 		t.Errorf("%d elements, want 1000", n)
