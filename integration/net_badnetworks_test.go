@@ -51,7 +51,8 @@ func TestBadNetworks(t *testing.T) {
 		want []string
 	}{
 		{[]string{"taken"}, []string{"network with name taken already exists"}},
-		{[]string{"bridge"}, []string{"network with name bridge already exists"}},
+		{[]string{"bridge"}, []string{"operation is not permitted on predefined bridge network"}},
+		{[]string{"default"}, []string{"operation is not permitted on predefined default network"}},
 		{[]string{"a/b"}, []string{"a/b"}},
 		{[]string{"../../etc"}, []string{"../../etc"}},
 		{[]string{".."}, []string{".."}},

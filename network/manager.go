@@ -36,6 +36,9 @@ type Options struct {
 	// that is killed then seems to live until its last rule is in place, and
 	// whoever clears up finds it. Nil means none.
 	Hold func() []*os.File
+	// DryRun is for who only looks: the definitions of predefined networks that are
+	// not on record are made up, and not stored.
+	DryRun bool
 	// Notice is told, once each, what the user should know but need not act on.
 	Notice func(text string)
 }
@@ -75,14 +78,17 @@ func Open(opt Options) (*Manager, error) {
 	if opt.Notice == nil {
 		opt.Notice = func(string) {}
 	}
-	state, err := filepath.Abs(opt.State)
-	if err != nil {
-		return nil, fmt.Errorf("opening networks: %w", err)
+	for _, dir := range []*string{&opt.Root, &opt.State} {
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, fmt.Errorf("opening networks in %s: %w", *dir, err)
+		}
+		*dir = abs
 	}
 	m := &Manager{opt: opt, owner: "host"}
-	if state != DefaultState {
+	if opt.State != DefaultState {
 		// Another state directory is another mini: its tags must differ.
-		sum := sha256.Sum256([]byte(state))
+		sum := sha256.Sum256([]byte(opt.State))
 		m.owner = "host-" + hex.EncodeToString(sum[:4])
 	}
 	return m, nil

@@ -54,8 +54,10 @@ func TestDefinitions(t *testing.T) {
 	}
 	_, err = w.m.Create(CreateOptions{Name: "web"})
 	wantErr(t, "a name twice", err, ErrExists, "network with name web already exists")
-	_, err = w.m.Create(CreateOptions{Name: "host"})
-	wantErr(t, "a predefined name", err, ErrExists, "network with name host already exists")
+	for _, name := range []string{"host", "default"} {
+		_, err = w.m.Create(CreateOptions{Name: name})
+		wantErr(t, "a predefined name", err, ErrExists, "operation is not permitted on predefined "+name+" network")
+	}
 	err = w.m.Remove(context.Background(), def, nil)
 	wantErr(t, "removing bridge", err, ErrInvalid, "bridge is a pre-defined network and cannot be removed")
 	w.must(w.m.Remove(context.Background(), web, nil))

@@ -2,15 +2,13 @@ package network
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -129,8 +127,8 @@ func (m *Manager) Create(opt CreateOptions) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	if predefined(opt.Name) {
-		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
+	if predefined(opt.Name) || opt.Name == "default" { // which --network takes for the bridge
+		return nil, errorf(ErrExists, "operation is not permitted on predefined %s network", opt.Name)
 	}
 	if !opt.Subnet.IsValid() {
 		// The default network has the first choice, whichever is needed first.
@@ -154,20 +152,29 @@ func (m *Manager) create(opt CreateOptions) (*Network, error) {
 	if _, err := os.Lstat(m.defPath(opt.Name)); err == nil {
 		return nil, errorf(ErrExists, "network with name %s already exists", opt.Name)
 	}
-	n := newNetwork(opt)
+	n, err := m.define(opt)
+	if err == nil {
+		err = createJSON(m.defPath(n.Name), n)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating network %s: %w", opt.Name, err)
+	}
+	return n, nil
+}
+
+// define makes a definition that fits beside those on record. It stores nothing.
+func (m *Manager) define(opt CreateOptions) (n *Network, err error) {
+	n = newNetwork(opt)
+	if predefined(n.Name) {
+		n.ID = m.fixedID(n.Name)
+	}
 	switch n.Driver {
 	case DriverBridge:
 		err = m.place(n)
 	case DriverMacvlan:
 		err = m.placeOnParent(n)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
-	}
-	if err := createJSON(m.defPath(n.Name), n); err != nil {
-		return nil, fmt.Errorf("creating network %s: %w", n.Name, err)
-	}
-	return n, nil
+	return n, err
 }
 
 func newNetwork(opt CreateOptions) *Network {
@@ -210,105 +217,11 @@ func (m *Manager) chooseSubnet(n *Network) error {
 	return n.takeSubnet(used)
 }
 
-// Find gives the network with that name or id, or the only one whose id begins
-// with ref.
-func (m *Manager) Find(ref string) (*Network, error) {
-	if checkName(ref) == nil {
-		n, err := m.load(ref)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return n, err
-		}
-	}
-	if !isHex(ref) {
-		return nil, errorf(ErrNotFound, "network %s not found", ref)
-	}
-	all, err := m.List()
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(n *Network) bool { return !strings.HasPrefix(n.ID, ref) })
-	switch len(all) {
-	case 0:
-		return nil, errorf(ErrNotFound, "network %s not found", ref)
-	case 1:
-		return all[0], nil
-	}
-	return nil, errorf(ErrAmbiguous, "network %s is ambiguous (%d matches found on ID prefix)", ref, len(all))
-}
-
-// current reads the definition of n again. It may be gone, or one of the same
-// name may have taken its place.
-func (m *Manager) current(n *Network) (*Network, error) {
-	now, err := m.load(n.Name)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && now.ID != n.ID) {
-		return nil, errorf(ErrNotFound, "network %s not found", n.Name)
-	}
-	return now, err
-}
-
-// load reads one definition; the predefined ones are made when they are missing.
-func (m *Manager) load(name string) (*Network, error) {
-	n := new(Network)
-	err := readJSON(m.defPath(name), n)
-	if err == nil {
-		return n, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) || !predefined(name) {
-		return nil, err
-	}
-	opt := CreateOptions{Name: name, Driver: DriverBridge}
-	switch name {
-	case Host:
-		opt.Driver = DriverHost
-	case None:
-		opt.Driver = DriverNull
-	default:
-		opt.Bridge = "mini0"
-	}
-	n, err = m.create(opt)
-	if errors.Is(err, ErrExists) {
-		return m.load(name) // another process was faster
-	}
-	return n, err
-}
-
-// List gives all networks, sorted by name. It always includes bridge, host and
-// none.
-func (m *Manager) List() ([]*Network, error) {
-	for _, name := range []string{Bridge, Host, None} {
-		if _, err := m.load(name); err != nil {
-			return nil, err
-		}
-	}
-	return m.stored()
-}
-
-// Defined gives the networks that are on record. Unlike [Manager.List] it makes
-// none.
-func (m *Manager) Defined() ([]*Network, error) { return m.stored() }
-
-// stored reads the definitions that exist.
-func (m *Manager) stored() ([]*Network, error) {
-	entries, err := os.ReadDir(m.defDir())
-	if err != nil {
-		return nil, ignoreMissing(err)
-	}
-	var all []*Network
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || checkName(name) != nil {
-			continue
-		}
-		n := new(Network)
-		if err := readJSON(m.defPath(name), n); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed since the directory was read
-			}
-			return nil, err
-		}
-		all = append(all, n)
-	}
-	return all, nil
+// fixedID is the id of a predefined network. It follows from where the records
+// are, so that a dry run shows the tags that a run will have.
+func (m *Manager) fixedID(name string) string {
+	sum := sha256.Sum256([]byte(m.opt.Root + "\n" + m.opt.State + "\n" + name))
+	return hex.EncodeToString(sum[:])
 }
 
 // newID gives 64 random hexadecimal digits.

@@ -25,6 +25,8 @@ type Options struct {
 	ChainPrefix string
 	// Firewall names the firewall driver; empty: see network.Options.
 	Firewall string
+	// DryRun is for who only looks, as [Runtime.Preview]: see network.Options.
+	DryRun bool `json:"-"`
 	// Notice is told what the user should know but need not act on. May be nil.
 	Notice func(text string) `json:"-"`
 
@@ -60,7 +62,8 @@ func Open(opt Options) (*Runtime, error) {
 		return nil, err
 	}
 	networks, err := network.Open(network.Options{
-		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Firewall: opt.Firewall, Notice: opt.Notice, Hold: opt.hold,
+		Root: opt.Root, State: opt.State, ChainPrefix: opt.ChainPrefix, Firewall: opt.Firewall, DryRun: opt.DryRun,
+		Notice: opt.Notice, Hold: opt.hold,
 	})
 	if err != nil {
 		return nil, err

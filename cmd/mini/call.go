@@ -94,6 +94,7 @@ func (c *call) optionalInt(name string) *int {
 func (c *call) options() runtime.Options {
 	opt := runtime.Options{
 		Root: c.str("root"), State: c.str("state"), ChainPrefix: c.str("chain-prefix"), Firewall: c.str("firewall-driver"),
+		DryRun: c.bool("dry-run"),
 		Notice: func(text string) { c.note("note: " + text) },
 	}
 	if opt.State == "" && filepath.Clean(opt.Root) != runtime.DefaultRoot {
