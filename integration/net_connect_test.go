@@ -37,7 +37,7 @@ func TestConnectAndDisconnect(t *testing.T) {
 	}
 	wantOut(t, h.Run("exec", "web", "ls", "/sys/class/net"), "eth0\nlo")
 	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
-	fails(t, h.Run("network", "disconnect", "blue", "web"), 1, "is not connected to network blue")
+	fails(t, h.Run("network", "disconnect", "blue", "web"), 1, "is not connected to the network blue")
 
 	// Without its first network, the port is free.
 	wantOut(t, h.Run("network", "disconnect", "red", "web"), "")
@@ -80,7 +80,8 @@ func TestConnectIsRefused(t *testing.T) {
 	fails(t, h.Run("network", "connect", "red", "hosted"), 1, shared)
 	fails(t, h.Run("network", "connect", "red", "joined"), 1, shared)
 	fails(t, h.Run("network", "connect", "red", "lonely"), 1, "private (none) mode")
-	fails(t, h.Run("network", "connect", "host", "plain"), 1, "cannot be connected")
+	fails(t, h.Run("network", "connect", "host", "plain"), 1, "container cannot be disconnected from host network or connected to host network")
+	fails(t, h.Run("network", "connect", "none", "plain"), 1, "private (none) mode")
 	fails(t, h.Run("network", "connect", "--ip", "10.3.0.1", "red", "plain"), 1, "10.3.0.1", "10.1.0.0/24")
 	fails(t, h.Run("network", "connect", "red", "nobody"), 1, "No such container: nobody")
 	fails(t, h.Run("network", "connect", "nowhere", "plain"), 1, "network nowhere not found")

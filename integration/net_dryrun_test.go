@@ -230,7 +230,7 @@ func TestExplainShowsEachStep(t *testing.T) {
 	}
 
 	must(t, h.Run("network", "create", "red"))
-	up := h.Run("network", "up", "--explain", "red")
+	up := h.Run("--log-level", "debug", "network", "up", "red")
 	wantCode(t, up, 0)
 	explained(t, up.Stdout+up.Stderr, "bring network red up")
 	down := h.Run("network", "down", "--explain", "red")

@@ -238,9 +238,9 @@ func TestFlagsAsPeopleTypeThem(t *testing.T) {
 		}
 		r = h.Run(append(strings.Fields(cmd), "--nosuchflag")...)
 		wantError(t, r, 125, "unknown flag: --nosuchflag")
-		if !strings.Contains(r.Stderr, fmt.Sprintf("See 'mini %s --help'.", cmd)) {
+		if !strings.Contains(r.Stderr, fmt.Sprintf("Run 'mini %s --help' for more information", cmd)) {
 			t.Errorf("%v", r)
 		}
 	}
-	wantError(t, h.Run("nosuch"), 1, "mini: 'nosuch' is not a mini command.")
+	wantError(t, h.Run("nosuch"), 1, "mini: unknown command: mini nosuch")
 }

@@ -69,7 +69,7 @@ func TestExec(t *testing.T) {
 		wantOutput(t, h.Run("exec", "-t", "box", "sh", "-c", "echo out; echo err >&2"), "out\r\nerr\r\n", "")
 	})
 	t.Run("without a command", func(t *testing.T) {
-		wantError(t, h.Run("exec", "box"), 1, `"mini exec" requires at least 2 arguments.`)
+		wantError(t, h.Run("exec", "box"), 1, "mini: 'mini exec' requires at least 2 arguments")
 	})
 	t.Run("an empty command", func(t *testing.T) {
 		if r := h.Run("exec", "box", ""); r.Code == 0 || strings.TrimSpace(r.Stderr) == "" {

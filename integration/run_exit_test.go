@@ -162,7 +162,7 @@ func TestAttachedRunOfAKilledContainer(t *testing.T) {
 func TestRunWithoutAnImage(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	wantError(t, h.Run("run"), 1, `"mini run" requires at least 1 argument.`)
+	wantError(t, h.Run("run"), 1, "mini: 'mini run' requires at least 1 argument")
 }
 
 func TestMiniFailureIs125(t *testing.T) {

@@ -34,11 +34,12 @@ type connectRequest struct {
 }
 
 func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error {
-	mode := c.Config.NetworkMode
-	if mode == network.Host || strings.HasPrefix(mode, containerMode) || !n.HasEndpoints() {
+	switch mode := c.Config.NetworkMode; {
+	case n.Name == network.Host:
+		return errorf(ErrConflict, "container cannot be disconnected from host network or connected to host network")
+	case mode == network.Host || strings.HasPrefix(mode, containerMode):
 		return errorf(ErrConflict, "container sharing network namespace with another container or host cannot be connected to any other network")
-	}
-	if mode == network.None {
+	case n.Name == network.None || mode == network.None:
 		return errorf(ErrConflict, "container cannot be connected to multiple networks with one of the networks in private (none) mode")
 	}
 	if c.on(n.Name) >= 0 {
@@ -64,7 +65,7 @@ func (cfg *Config) leave(name string) {
 // note, if it is not nil.
 func (c *Container) DisconnectNetwork(_ context.Context, n *network.Network, note func(string)) error {
 	if c.on(n.Name) < 0 {
-		return errorf(ErrNotFound, "container %s is not connected to network %s", c.Config.ID, n.Name)
+		return errorf(ErrNotFound, "container %s is not connected to the network %s", c.Config.ID, n.Name)
 	}
 	if c.State.Status != Running {
 		return c.change(func(cfg *Config) { cfg.leave(n.Name) })
@@ -150,7 +151,7 @@ func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
 	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName == name })
 	if m.ended || i < 0 {
-		return errorf(ErrNotFound, "container %s is not connected to network %s", m.c.Config.ID, name)
+		return errorf(ErrNotFound, "container %s is not connected to the network %s", m.c.Config.ID, name)
 	}
 	ep := m.endpoints[i]
 	ctx := context.Background()

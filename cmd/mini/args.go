@@ -136,5 +136,10 @@ func invalidArgument(value, label string, err error) error {
 	if errors.As(err, &num) {
 		value = num.Num
 	}
-	return fmt.Errorf("invalid argument %q for %q flag: %w", value, label, err)
+	return &argumentError{fmt.Errorf("invalid argument %q for %q flag: %w", value, label, err)}
 }
+
+// argumentError is a value that a flag does not take.
+type argumentError struct{ error }
+
+func (e *argumentError) Unwrap() error { return e.error }

@@ -54,20 +54,31 @@ func (c *call) action(flags *cli.Context) error {
 	}
 	var err error
 	if c.level, err = parseLevel(flags.String("log-level")); err != nil {
-		return usageError("mini", err)
+		return misusedMini(err)
 	}
 	defer func() {
 		if c.rt != nil {
 			c.rt.Close()
 		}
 	}()
-	return c.cmd.run(c)
+	err = c.cmd.run(c)
+	var bad *argumentError
+	if errors.As(err, &bad) {
+		return c.misused(bad)
+	}
+	return err
 }
+
+// misused is an error of who wrote the command line.
+func (c *call) misused(err error) error { return usageError(c.path, c.cmd.usage(c.path), err) }
+
+// misusedMini is misused for what stands before the command.
+func misusedMini(err error) error { return usageError("mini", "mini [OPTIONS] COMMAND [ARG...]", err) }
 
 // group answers a group's name without one of its commands.
 func (c *call) group(words []string) error {
 	if _, err := normalise(nil, false, words); err != nil && err != errHelp {
-		return usageError(c.path, err)
+		return c.misused(err)
 	}
 	return printHelp(c.out, c.path, c.cmd)
 }
@@ -175,8 +186,11 @@ func parseLevel(s string) (logLevel, error) {
 			return logLevel(i), nil
 		}
 	}
-	return 0, fmt.Errorf("invalid argument %q for \"--log-level\" flag: want debug, info, warn or error", s)
+	return 0, invalidArgument(s, "--log-level", errors.New("want debug, info, warn or error"))
 }
+
+// explains tells whether each networking step is to be shown.
+func (c *call) explains() bool { return c.bool("explain") || c.level == levelDebug }
 
 // note says what the user should know.
 func (c *call) note(text string) {

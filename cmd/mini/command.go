@@ -94,8 +94,11 @@ func pick(list []*command, name string) *command {
 
 // unknownCommand is Docker's answer to a command that does not exist.
 func unknownCommand(path, word string) error {
-	full := strings.TrimPrefix(path+" "+word, "mini ")
-	return &exitError{code: 1, text: fmt.Sprintf("mini: '%s' is not a mini command.\nSee '%s --help'", full, path)}
+	text := fmt.Sprintf("mini: unknown command: %s %s", path, word)
+	if path != "mini" {
+		text += "\n\nUsage:  " + path + " COMMAND"
+	}
+	return &exitError{code: 1, text: text + "\n\n" + more(path)}
 }
 
 // checkArgs checks the number of positional arguments, with Docker's words.
@@ -107,7 +110,7 @@ func (c *command) checkArgs(path string, n int) error {
 	case c.max == 0:
 		what = "accepts no arguments"
 	case c.min == c.max:
-		what = fmt.Sprintf("requires exactly %d %s", c.min, plural(c.min, "argument"))
+		what = fmt.Sprintf("requires %d %s", c.min, plural(c.min, "argument"))
 	case c.max < 0:
 		what = fmt.Sprintf("requires at least %d %s", c.min, plural(c.min, "argument"))
 	case c.min == 0:
@@ -115,8 +118,7 @@ func (c *command) checkArgs(path string, n int) error {
 	default:
 		what = fmt.Sprintf("requires at least %d and at most %d arguments", c.min, c.max)
 	}
-	return &exitError{code: 1, text: fmt.Sprintf("%q %s.\nSee '%s --help'.\n\nUsage:  %s\n\n%s",
-		path, what, path, c.usage(path), c.short)}
+	return &exitError{code: 1, text: fmt.Sprintf("mini: '%s' %s\n\nUsage:  %s\n\n%s", path, what, c.usage(path), more(path))}
 }
 
 func plural(n int, word string) string {
@@ -130,7 +132,7 @@ func globalFlags() flagSet {
 	return flagSet{
 		stringFlag("root", "", "Directory of images, containers, volumes and networks").byDefault("/var/lib/mini").fromEnv("MINI_ROOT"),
 		stringFlag("state", "", "Directory of locks, leases and sockets (default \"/run/mini\", or ROOT/state with another root)").fromEnv("MINI_STATE"),
-		stringFlag("log-level", "l", "What to say on standard error: debug, info, warn or error").byDefault("info"),
+		stringFlag("log-level", "l", "What to say on standard error: debug (each networking step, as --explain does), info, warn or error").byDefault("info"),
 		stringFlag("chain-prefix", "", "Name of mini's iptables chains (default \"DOCKER\", or \"MINI\" beside a real Docker)").fromEnv("MINI_CHAIN_PREFIX"),
 		stringFlag("publish-ip", "", "Host address of ports that new containers publish without one (default \"0.0.0.0\")").fromEnv("MINI_PUBLISH_IP"),
 		stringFlag("firewall-driver", "", "How mini's rules are made: iptables or nftables (default iptables, or what is in use)").fromEnv("MINI_FIREWALL_DRIVER"),

@@ -82,19 +82,19 @@ func parseDNS(v values) (dns runtime.DNS, err error) {
 	for _, s := range v.StringSlice("dns") {
 		ip, err := netip.ParseAddr(strings.TrimSpace(s))
 		if err != nil {
-			return dns, fmt.Errorf("invalid argument %q for \"--dns\" flag: ip address is not correctly formatted: %s", s, s)
+			return dns, invalidArgument(s, "--dns", fmt.Errorf("IP address is not correctly formatted: %s", s))
 		}
 		dns.Servers = append(dns.Servers, ip)
 	}
 	for _, s := range v.StringSlice("dns-search") {
 		if s == "" || strings.ContainsAny(s, " \t\n/") {
-			return dns, fmt.Errorf("invalid argument %q for \"--dns-search\" flag: not a domain", s)
+			return dns, invalidArgument(s, "--dns-search", errors.New("not a domain"))
 		}
 		dns.Search = append(dns.Search, s)
 	}
 	for _, s := range v.StringSlice("dns-option") {
 		if s == "" || strings.ContainsAny(s, " \t\n") {
-			return dns, fmt.Errorf("invalid argument %q for \"--dns-option\" flag: not an option", s)
+			return dns, invalidArgument(s, "--dns-option", errors.New("not an option"))
 		}
 		dns.Options = append(dns.Options, s)
 	}

@@ -34,7 +34,7 @@ var errUnwell = &exitError{code: 1}
 
 func runDoctor(c *call) error {
 	if !c.bool("fix") && (c.bool("dry-run") || c.bool("explain")) {
-		return usageError(c.path, errors.New("--dry-run and --explain are for --fix"))
+		return c.misused(errors.New("--dry-run and --explain are for --fix"))
 	}
 	rt, err := c.bare()
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// forgivenError is said, but does not make the command fail: --force met
-// something that is not there.
+// forgivenError is said, unless it is nil, but does not make the command fail:
+// --force met something that is not there.
 type forgivenError struct{ error }
 
 // each does one thing to several objects, one after the other. It prints each
@@ -20,7 +20,9 @@ func (c *call) each(refs []string, fn func(ref string) error) error {
 		case err == nil:
 			c.println(ref)
 		case errors.As(err, &forgiven):
-			fmt.Fprintf(c.err, "Error: %s\n", err)
+			if forgiven.error != nil {
+				fmt.Fprintf(c.err, "Error: %s\n", err)
+			}
 		default:
 			errs = append(errs, err)
 		}

@@ -35,16 +35,19 @@ func exitWith(code int) error {
 	return &exitError{code: code}
 }
 
-// usageError is a command line that mini does not understand.
-func usageError(path string, err error) error {
-	return &exitError{code: runtime.ExitMini, text: err.Error() + "\nSee '" + path + " --help'.", err: err}
+// usageError is a command line that mini does not understand, in Docker's words.
+func usageError(path, usage string, err error) error {
+	return &exitError{code: runtime.ExitMini, text: err.Error() + "\n\nUsage:  " + usage + "\n\n" + more(path), err: err}
 }
+
+// more says where more is to be read.
+func more(path string) string { return "Run '" + path + " --help' for more information" }
 
 // runError is a failure of run and create, which have exit codes of their own.
 func runError(path string, code int, err error) error {
 	return &exitError{
 		code: code, err: err,
-		text: fmt.Sprintf("mini: %s%s\n\nRun '%s --help' for more information", err, hint(err), path),
+		text: fmt.Sprintf("mini: %s%s\n\n%s", err, hint(err), more(path)),
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -24,7 +25,7 @@ func parseFilters(list []string, known ...string) (filters, error) {
 		key, value, ok := strings.Cut(text, "=")
 		key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)
 		if !ok {
-			return nil, fmt.Errorf("invalid argument %q for \"-f, --filter\" flag: bad format of filter (expected name=value)", text)
+			return nil, invalidArgument(text, "-f, --filter", errors.New("bad format of filter (expected name=value)"))
 		}
 		if !slices.Contains(known, key) {
 			return nil, fmt.Errorf("invalid filter '%s'", key)

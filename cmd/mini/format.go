@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 	"text/template"
@@ -93,7 +94,7 @@ func (l listing[T]) print(w io.Writer, format string, quiet bool, rows []T) erro
 		return nil
 	}
 	text, isTable := l.template(format)
-	t, err := parseTemplate(text + "\n")
+	t, err := parseTemplate(text)
 	if err != nil {
 		return err
 	}
@@ -124,18 +125,25 @@ func (l listing[T]) template(format string) (text string, isTable bool) {
 func executeAll[T any](w io.Writer, t *template.Template, rows []T) error {
 	for _, r := range rows {
 		if err := t.Execute(w, r); err != nil {
-			return templateError(err)
+			return templateError(err, r)
 		}
+		fmt.Fprintln(w)
 	}
 	return nil
 }
 
-func templateError(err error) error {
-	var e template.ExecError
-	if errors.As(err, &e) {
-		return fmt.Errorf("template: %w", e.Err)
+// templateError tells who asked for a column that a row has not which there are,
+// instead of the row's type.
+func templateError(err error, row any) error {
+	t := reflect.TypeOf(row)
+	var columns []string
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() {
+			columns = append(columns, f.Name)
+		}
 	}
-	return err
+	text := strings.Replace(err.Error(), " in type "+t.String(), ": there are "+strings.Join(columns, ", "), 1)
+	return errors.New("template parsing error: " + text)
 }
 
 // columnTitle is the title of a column that shows one label, as in Docker.

@@ -166,8 +166,7 @@ func formatObject(format string, o any) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	typedErr := t.Execute(&b, o)
-	if typedErr == nil {
+	if t.Execute(&b, o) == nil {
 		return b.String(), nil
 	}
 	text, err := json.Marshal(o)
@@ -182,7 +181,7 @@ func formatObject(format string, o any) (string, error) {
 	}
 	b.Reset()
 	if err := t.Option("missingkey=error").Execute(&b, raw); err != nil {
-		return "", templateError(typedErr)
+		return "", fmt.Errorf("template parsing error: %w", err)
 	}
 	return b.String(), nil
 }

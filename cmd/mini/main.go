@@ -59,7 +59,7 @@ func prepare(s stdio, argv []string) (*call, error) {
 		return nil, printMainHelp(s.out)
 	}
 	if err != nil {
-		return nil, usageError("mini", err)
+		return nil, misusedMini(err)
 	}
 	flags, words := splitCanonical(globals)
 	if hasFlag(flags, "--version=true") {
@@ -82,7 +82,7 @@ func prepare(s stdio, argv []string) (*call, error) {
 		return nil, printHelp(s.out, path, cmd)
 	}
 	if err != nil {
-		return nil, usageError(path, err)
+		return nil, c.misused(err)
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"slices"
@@ -126,5 +127,39 @@ func TestTruncateAndShorten(t *testing.T) {
 	}
 	if got := shorten("abc", 3); got != "abc" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestForced: what is not there is no error, and Docker prints a volume's name
+// only.
+func TestForced(t *testing.T) {
+	for line, want := range map[string]string{"network rm -f no": "", "volume rm -f no": "no\n"} {
+		if got := runMini(t, strings.Fields(line)...); got != (ran{out: want}) {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}
+
+func TestNaturally(t *testing.T) {
+	sorted := []string{"", "01", "1", "2", "10", "B", "a", "a01", "a1", "a2", "a2b", "a10", "a10b1", "a10b02", "ab", "b"}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			if got := naturally(a, b); got != cmp.Compare(i, j) {
+				t.Errorf("naturally(%q, %q) = %d", a, b, got)
+			}
+		}
+	}
+}
+
+func TestNetworksAreSortedNaturally(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"net10", "net2", "Net3"} {
+		if got := runMini(t, "--root", root, "network", "create", name); got.code != 0 {
+			t.Fatal(got.err)
+		}
+	}
+	got := runMini(t, "--root", root, "network", "ls", "--format", "{{.Name}}")
+	if want := "Net3\nbridge\nhost\nnet2\nnet10\nnone\n"; got.out != want {
+		t.Errorf("got %q, want %q", got.out, want)
 	}
 }

@@ -70,15 +70,15 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 			err = fmt.Errorf("%q is not known: want name, ip, alias, mac-address or gw-priority", key)
 		}
 		if err != nil {
-			return a, fmt.Errorf("invalid --network %q: %w", spec, err)
+			return a, invalidArgument(spec, "--network", err)
 		}
 	}
 	if a.Network == "" {
-		return a, fmt.Errorf("invalid --network %q: no name: want name=NETWORK", spec)
+		return a, invalidArgument(spec, "--network", errors.New("no name: want name=NETWORK"))
 	}
 	priority, name := a.GwPriority, a.Network
 	if a, err = parseAttachment(ip, mac, aliases); err != nil {
-		return a, fmt.Errorf("invalid --network %q: %w", spec, err)
+		return a, invalidArgument(spec, "--network", err)
 	}
 	a.GwPriority, a.Network = priority, name
 	return a, checkNetworkName(&a)
@@ -88,7 +88,9 @@ func checkNetworkName(a *runtime.NetworkAttachment) error {
 	switch a.Network {
 	case "container:":
 		return errors.New("invalid container format container:<name|id>")
-	case "", "default":
+	case "":
+		return errors.New("no name set for network")
+	case "default":
 		a.Network = network.Bridge
 	}
 	return nil

@@ -19,7 +19,7 @@ func networkGroup() *command {
 		subs: func() []*command {
 			return []*command{
 				networkConnectCommand(), networkCreateCommand(), networkDisconnectCommand(), networkDownCommand(), networkExistsCommand(),
-				inspectOne("network", "NETWORK [NETWORK...]", "Display detailed information on one or more networks", "mini network inspect bridge"),
+				networkInspectCommand(),
 				networkLsCommand(), networkPruneCommand(), networkReloadCommand(), networkRmCommand(), networkUpCommand(),
 			}
 		},
@@ -150,7 +150,7 @@ func networkRmCommand() *command {
 
 // observer prints the steps of a plan when --explain is given.
 func (c *call) observer() plan.Observer {
-	if !c.bool("explain") {
+	if !c.explains() {
 		return nil
 	}
 	return plan.Explainer(c.err)
@@ -167,7 +167,7 @@ func (c *call) withNetworks(fn func(*runtime.Runtime, *network.Network) error) e
 			err = fn(rt, n)
 		}
 		if c.bool("force") && errors.Is(err, network.ErrNotFound) {
-			return &forgivenError{err}
+			return &forgivenError{} // as in Docker, without a word
 		}
 		return err
 	})

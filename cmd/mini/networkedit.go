@@ -60,7 +60,7 @@ func runNetworkDisconnect(c *call) error {
 
 // explanations gives where a monitor's explanations go, nil without --explain.
 func (c *call) explanations() func(string) {
-	if !c.bool("explain") {
+	if !c.explains() {
 		return nil
 	}
 	return (&noteWriter{w: c.err}).note
@@ -99,4 +99,12 @@ func networkExistsCommand() *command {
 			return nil
 		},
 	}
+}
+
+func networkInspectCommand() *command {
+	c := inspectOne("network", "NETWORK [NETWORK...]", "Display detailed information on one or more networks", "mini network inspect bridge")
+	c.flags = func() flagSet {
+		return append(inspectFlags(), boolFlag("verbose", "v", "Accepted and ignored: there is nothing more to say"))
+	}
+	return c
 }

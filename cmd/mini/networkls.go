@@ -64,6 +64,7 @@ func runNetworkLs(c *call) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(all, func(a, b *network.Network) int { return naturally(a.Name, b.Name) })
 	var rows []networkRow
 	for _, n := range all {
 		ok, err := networkFits(f, n, rt.Networks.Endpoints)

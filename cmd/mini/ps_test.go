@@ -167,7 +167,7 @@ func TestContainerFilters(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	for _, text := range []string{"status", "color=red", "status=happy", "exited=x", "publish=x", "before=nosuch", "since=nosuch"} {
+	for _, text := range []string{"color=red", "status=happy", "exited=x", "publish=x", "before=nosuch", "since=nosuch"} {
 		got := runMini(t, "ps", "--filter", text)
 		if got.code != 1 || got.out != "" || !strings.HasPrefix(got.err, "Error: ") {
 			t.Errorf("%s: %+v", text, got)

@@ -140,7 +140,7 @@ func (c *call) runDetached(cfg runtime.Config) error {
 	}
 	rows, cols := terminalSize(c.stdio)
 	s, err := ctr.Start(c.ctx, runtime.StartOptions{
-		Explain: c.bool("explain"), Note: c.noteTo(notes), Rows: rows, Cols: cols,
+		Explain: c.explains(), Note: c.noteTo(notes), Rows: rows, Cols: cols,
 	})
 	if err == nil {
 		err = s.Close()
@@ -157,7 +157,7 @@ func (c *call) runDetached(cfg runtime.Config) error {
 // noteTo gives the function that prints notes and explanations, or nil when
 // --log-level wants neither.
 func (c *call) noteTo(w *noteWriter) func(string) {
-	if c.level > levelInfo && !c.bool("explain") {
+	if c.level > levelInfo && !c.explains() {
 		return nil
 	}
 	return w.note
@@ -177,7 +177,7 @@ func (c *call) runAttached(cfg runtime.Config) error {
 	a.begin()
 	// The container outlives a cancelled command, so nothing is cancelled.
 	s, err := ctr.Start(context.WithoutCancel(c.ctx), runtime.StartOptions{
-		Attach: a.streams(), Explain: c.bool("explain"), Note: c.noteTo(a.notes), Rows: rows, Cols: cols,
+		Attach: a.streams(), Explain: c.explains(), Note: c.noteTo(a.notes), Rows: rows, Cols: cols,
 	})
 	if err != nil {
 		return c.runFailed(err)

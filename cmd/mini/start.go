@@ -68,7 +68,7 @@ func runStart(c *call) error {
 
 func (c *call) startDetached(ctr *runtime.Container) error {
 	notes := &noteWriter{w: c.err}
-	s, err := ctr.Start(c.ctx, runtime.StartOptions{Explain: c.bool("explain"), Note: c.noteTo(notes)})
+	s, err := ctr.Start(c.ctx, runtime.StartOptions{Explain: c.explains(), Note: c.noteTo(notes)})
 	if errors.Is(err, runtime.ErrRunning) {
 		return nil // another command was faster, and did what was wanted
 	}
@@ -89,7 +89,7 @@ func (c *call) startAttached(ctr *runtime.Container) error {
 	rows, cols := terminalSize(c.stdio)
 	a.begin()
 	s, err := ctr.Start(context.WithoutCancel(c.ctx), runtime.StartOptions{
-		Attach: a.streams(), Explain: c.bool("explain"), Note: c.noteTo(a.notes), Rows: rows, Cols: cols,
+		Attach: a.streams(), Explain: c.explains(), Note: c.noteTo(a.notes), Rows: rows, Cols: cols,
 	})
 	if err != nil {
 		return fmt.Errorf("failed to start container %s: %w", ctr.Config.Name, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,7 +74,7 @@ func volumeRmCommand() *command {
 			return c.each(c.args(), func(name string) error {
 				err := rt.Images.RemoveVolume(name, rt.VolumeUsers)
 				if c.bool("force") && errors.Is(err, rootfs.ErrNoVolume) {
-					return &forgivenError{err}
+					return nil // as in Docker, it is what was wanted
 				}
 				return err
 			})
@@ -112,6 +113,7 @@ func runVolumeLs(c *call) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(all, func(a, b *rootfs.Volume) int { return naturally(a.Name, b.Name) })
 	var rows []volumeRow
 	for _, v := range all {
 		fits := f.any("name", func(p string) bool { return match(p, v.Name) }) &&
