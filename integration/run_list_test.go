@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -78,6 +79,19 @@ func TestPsColumnsAndFilters(t *testing.T) {
 		if len(ids) != 4 || len(ids[0]) != 12 {
 			t.Errorf("-q: %q", ids)
 		}
+	})
+	t.Run("sizes", func(t *testing.T) {
+		h.MustRun("exec", "db", "sh", "-c", "head -c 1500 /dev/zero > /root/file; ln -s /bin /root/link")
+		wantOut(t, h.Run("inspect", "-s", "-f", "{{.SizeRw}}", "db"), "1500")
+		wantOut(t, h.Run("ps", "-a", "--filter", "name=fresh", "--format", "{{slice .Size 0 11}}"), "0B (virtual")
+		if table := h.MustRun("ps", "-s", "--filter", "name=db"); !regexp.MustCompile(`NAMES +SIZE\n.* db +1\.5kB \(virtual [0-9.]+MB\)$`).MatchString(table) {
+			t.Errorf("ps -s: %q", table)
+		}
+		image, err := strconv.Atoi(h.MustRun("image", "inspect", "-f", "{{.Size}}", "busybox"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOut(t, h.Run("container", "inspect", "--size", "-f", "{{.SizeRootFs}}", "db"), strconv.Itoa(image+1500))
 	})
 	t.Run("bad filter and format", func(t *testing.T) {
 		for _, args := range [][]string{{"--filter", "nosuch=1"}, {"--filter", "name"}, {"--format", "{{.Nosuch}}"}, {"--format", "{{"}} {

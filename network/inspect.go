@@ -51,8 +51,8 @@ type InspectionIPAM struct {
 // InspectionPool is one subnet.
 type InspectionPool struct {
 	Subnet  string
-	Gateway string `json:",omitempty"`
 	IPRange string `json:",omitempty"`
+	Gateway string `json:",omitempty"`
 	// AuxiliaryAddresses are those that no container gets, by name.
 	AuxiliaryAddresses map[string]string `json:",omitempty"`
 }

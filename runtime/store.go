@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/minirt/mini/rootfs"
 )
 
 // Container is one container of a Runtime, as its files say.
@@ -25,6 +27,19 @@ type Container struct {
 
 // Dir is the directory with the container's files.
 func (c *Container) Dir() string { return c.r.containerDir(c.Config.ID) }
+
+// Size gives the bytes in the files that the container wrote, and those
+// together with its image's.
+func (c *Container) Size() (written, all int64, err error) {
+	if written, err = rootfs.DirSize(filepath.Join(c.Dir(), "upper")); err != nil {
+		return 0, 0, err
+	}
+	image, err := c.r.Images.Find(c.Config.ImageID)
+	if err != nil {
+		return written, written, nil // of a --rootfs, or gone: nobody knows
+	}
+	return written, written + image.Size, nil
+}
 
 // LogPath is the container's log, in Docker's json-file format.
 func (c *Container) LogPath() string { return filepath.Join(c.Dir(), logFile) }

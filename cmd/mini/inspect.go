@@ -20,7 +20,7 @@ func inspectCommand() *command {
 		short: "Return low-level information on containers, images, networks and volumes", complete: "containers",
 		example: "mini inspect web\nmini inspect -f '{{.NetworkSettings.IPAddress}}' web\nmini inspect --type image busybox",
 		flags: func() flagSet {
-			return append(inspectFlags(), stringFlag("type", "", "Only objects of this type: container, image, network or volume"))
+			return append(inspectFlags(), sizeFlag(), stringFlag("type", "", "Only objects of this type: container, image, network or volume"))
 		},
 		run: func(c *call) error { return c.inspect(c.str("type")) },
 	}
@@ -28,6 +28,16 @@ func inspectCommand() *command {
 
 func inspectFlags() flagSet {
 	return flagSet{stringFlag("format", "f", "Format output with 'json' or a Go TEMPLATE")}
+}
+
+func sizeFlag() flagSpec {
+	return boolFlag("size", "s", "Display total file sizes if the type is container")
+}
+
+func containerInspectCommand() *command {
+	c := inspectOne("container", "CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", "mini container inspect web")
+	c.flags = func() flagSet { return append(inspectFlags(), sizeFlag()) }
+	return c
 }
 
 // inspectOne is the inspect command of a group.
@@ -51,7 +61,11 @@ func (c *call) finders(rt *runtime.Runtime) []finder {
 			if err != nil {
 				return nil, err
 			}
-			return inspectContainer(rt, ctr)
+			o, err := inspectContainer(rt, ctr)
+			if err == nil && c.bool("size") {
+				o.SizeRw, o.SizeRootFs, err = sizesOf(ctr)
+			}
+			return o, err
 		}},
 		{"image", func(ref string) (any, error) {
 			image, err := rt.Images.Find(ref)

@@ -27,6 +27,12 @@ func inspectContainer(rt *runtime.Runtime, ctr *runtime.Container) (*containerJS
 	return containerJSONOf(ctr, containerFacts{dir: ctr.Dir(), log: ctr.LogPath(), endpoints: eps, image: image}), nil
 }
 
+// sizesOf gives what inspect --size adds.
+func sizesOf(ctr *runtime.Container) (written, all *int64, err error) {
+	w, a, err := ctr.Size()
+	return &w, &a, err
+}
+
 // containerFacts are what is known of a container besides its own records.
 type containerFacts struct {
 	dir, log  string

@@ -21,6 +21,8 @@ type containerJSON struct {
 	Platform        string
 	HostConfig      hostConfigJSON
 	GraphDriver     graphJSON
+	SizeRw          *int64 `json:",omitempty"`
+	SizeRootFs      *int64 `json:",omitempty"`
 	Mounts          []mountJSON
 	Config          configJSON
 	NetworkSettings networkSettingsJSON

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/docker/go-units"
 
 	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/runtime"
@@ -25,12 +29,13 @@ func psFlags() flagSet {
 		boolFlag("latest", "l", "Show the latest created container (includes all states)"),
 		boolFlag("no-trunc", "", "Don't truncate output"),
 		boolFlag("quiet", "q", "Only display container IDs"),
+		boolFlag("size", "s", "Display total file sizes"),
 	}
 }
 
 // containerRow is one line of ps; the fields are those of --format.
 type containerRow struct {
-	Command, CreatedAt, ID, Image, Labels, LocalVolumes, Mounts, Names, Networks, Ports, RunningFor, State, Status string
+	Command, CreatedAt, ID, Image, Labels, LocalVolumes, Mounts, Names, Networks, Ports, RunningFor, Size, State, Status string
 
 	labels map[string]string // nil in the header
 }
@@ -43,16 +48,20 @@ func (r containerRow) Label(name string) string {
 	return r.labels[name]
 }
 
-func containerListing() listing[containerRow] {
-	return listing[containerRow]{
+func containerListing(sizes bool) listing[containerRow] {
+	l := listing[containerRow]{
 		table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
 		header: containerRow{
 			ID: "CONTAINER ID", Image: "IMAGE", Command: "COMMAND", CreatedAt: "CREATED AT", RunningFor: "CREATED",
 			Status: "STATUS", State: "STATE", Ports: "PORTS", Names: "NAMES", Labels: "LABELS", Mounts: "MOUNTS",
-			LocalVolumes: "LOCAL VOLUMES", Networks: "NETWORKS",
+			LocalVolumes: "LOCAL VOLUMES", Networks: "NETWORKS", Size: "SIZE",
 		},
 		quiet: func(r containerRow) string { return r.ID },
 	}
+	if sizes {
+		l.table += "\t{{.Size}}"
+	}
+	return l
 }
 
 func runPs(c *call) error {
@@ -83,7 +92,12 @@ func runPs(c *call) error {
 	if err != nil {
 		return err
 	}
-	return containerListing().print(c.out, c.str("format"), c.bool("quiet"), rows)
+	if c.bool("size") || strings.Contains(c.str("format"), ".Size") {
+		if err := addSizes(rows, chosen); err != nil {
+			return err
+		}
+	}
+	return containerListing(c.bool("size")).print(c.out, c.str("format"), c.bool("quiet"), rows)
 }
 
 func containerRows(list []*runtime.Container, full bool, now time.Time) ([]containerRow, error) {
@@ -96,6 +110,27 @@ func containerRows(list []*runtime.Container, full bool, now time.Time) ([]conta
 		rows = append(rows, containerRowOf(ctr, ports, full, now))
 	}
 	return rows, nil
+}
+
+// addSizes fills in what takes a walk over all files of a container.
+func addSizes(rows []containerRow, list []*runtime.Container) error {
+	for i, ctr := range list {
+		written, all, err := ctr.Size()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			return err
+		}
+		rows[i].Size = sizeText(written, all)
+	}
+	return nil
+}
+
+// sizeText is the SIZE column.
+func sizeText(written, all int64) string {
+	text := units.HumanSizeWithPrecision(float64(written), 3)
+	if all > 0 {
+		text += " (virtual " + units.HumanSizeWithPrecision(float64(all), 3) + ")"
+	}
+	return text
 }
 
 // publishedPorts gives what is published now: nothing unless it runs.
@@ -124,6 +159,7 @@ func containerRowOf(ctr *runtime.Container, ports []port.Mapping, full bool, now
 		Command: commandText(cfg), CreatedAt: cfg.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
 		RunningFor: ago(cfg.Created, now), Status: statusText(ctr.State, now), Ports: portsText(withExposed(ctr, ports)),
 		Labels: joinLabels(cfg.Labels), Networks: strings.Join(networkNames(cfg), ","), labels: cfg.Labels,
+		Size: sizeText(0, 0),
 	}
 	if r.labels == nil {
 		r.labels = map[string]string{}

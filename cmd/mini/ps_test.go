@@ -107,14 +107,15 @@ func TestContainerListing(t *testing.T) {
 		{`{{upper .Names}} {{truncate .ID 4}} {{join (split .Labels ",") "|"}} {{title "x"}}{{pad "y" 1 2}}.{{println .State}}`, false,
 			[]containerRow{row}, "WEB 0123 a=1|b=2 X y  .running\n\n"},
 		{"{{json .Names}}", false, []containerRow{row}, "\"web\"\n"},
+		{"{{.Size}}", false, []containerRow{row}, "0B\n"},
 	} {
 		var b bytes.Buffer
-		if err := containerListing().print(&b, tc.format, tc.quiet, tc.rows); err != nil || b.String() != tc.want {
+		if err := containerListing(false).print(&b, tc.format, tc.quiet, tc.rows); err != nil || b.String() != tc.want {
 			t.Errorf("%q: %v, got\n%q, want\n%q", tc.format, err, b.String(), tc.want)
 		}
 	}
 	var b bytes.Buffer
-	if err := containerListing().print(&b, "{{.Foo}}", false, []containerRow{row}); err == nil {
+	if err := containerListing(false).print(&b, "{{.Foo}}", false, []containerRow{row}); err == nil {
 		t.Errorf("an unknown field gives %q", b.String())
 	}
 }

@@ -27,7 +27,7 @@ func containerGroup() *command {
 		name: "container", short: "Manage containers", example: "mini container ls -a",
 		subs: func() []*command {
 			return append(containerCommands(), psCommand("ls", "ps", "list"),
-				inspectOne("container", "CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", "mini container inspect web"))
+				containerInspectCommand())
 		},
 	}
 }
