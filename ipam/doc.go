@@ -20,6 +20,13 @@
 // A /8 has 2^24 addresses and four levels. A search reads at most a word per
 // level on the way up and one on the way down.
 //
+// # IPv6
+//
+// A bitmap of a /64 would have 2^64 bits. So of an IPv6 subnet the first 65536
+// addresses of the range are given out, and have bits. Any other address of the
+// subnet can be asked for by [File.AllocateAddr]: it is kept by name, as a
+// symbolic link in a directory beside the file.
+//
 // # Stops at any instruction
 //
 // Every change is first computed as an ordered list of stores, then done store
@@ -40,5 +47,5 @@
 //
 // The package does no networking: it does not ask the wire whether an address
 // is in use. It has no leases that end by themselves: whoever finds an owner
-// dead releases what [File.Owned] lists. It knows IPv4 only so far.
+// dead releases what [File.Owned] lists.
 package ipam

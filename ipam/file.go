@@ -66,8 +66,11 @@ func (f *File) Allocate(owner Owner) (netip.Addr, error) {
 // is owner itself.
 func (f *File) AllocateAddr(a netip.Addr, owner Owner) error {
 	i, err := f.space.offset(a)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case i == outside:
+		return f.change(owner, func(*tree, *edit) error { return f.takeNamed(a, owner) })
 	}
 	return f.change(owner, func(t *tree, e *edit) error {
 		if t.used(i) {
@@ -88,6 +91,10 @@ func (f *File) Release(a netip.Addr, owner Owner) (bool, error) {
 	}
 	released := false
 	err = f.locked(false, func(t *tree) error {
+		if i == outside {
+			released, err = f.dropNamed(a, owner)
+			return err
+		}
 		if t == nil || owner == 0 || t.owner(i) != owner {
 			return nil
 		}
@@ -118,7 +125,11 @@ func (f *File) Owner(a netip.Addr) (Owner, error) {
 		return 0, err
 	}
 	var o Owner
-	err = f.view(func(t *tree) error {
+	err = f.view(func(t *tree) (err error) {
+		if i == outside {
+			o, err = f.namedOwner(a)
+			return err
+		}
 		o = t.owner(i)
 		return nil
 	})
@@ -132,6 +143,9 @@ func (f *File) Check(a netip.Addr) error {
 		return err
 	}
 	return f.view(func(t *tree) error {
+		if i == outside {
+			return f.checkNamed(a)
+		}
 		if t.used(i) {
 			return t.refusal(i, t.owner(i))
 		}
@@ -139,8 +153,9 @@ func (f *File) Check(a netip.Addr) error {
 	})
 }
 
-// Owned walks over the taken addresses and their owners, in order, in time
-// proportional to their number. The lock is not held while the loop's body
+// Owned walks over the taken addresses and their owners, in time proportional to
+// their number: in order, but those outside the dynamic addresses of an IPv6
+// subnet come last. The lock is not held while the loop's body
 // runs, so it may release what it is given; addresses taken or released by
 // others meanwhile may or may not appear. After the walk, Err tells whether it
 // ended early.
@@ -157,6 +172,11 @@ func (f *File) Owned() iter.Seq2[netip.Addr, Owner] {
 				if !yield(f.space.addr(l.offset), l.owner) {
 					return
 				}
+			}
+		}
+		for _, l := range f.namedLeases() {
+			if !yield(l.addr, l.owner) {
+				return
 			}
 		}
 	}
@@ -192,7 +212,14 @@ func (f *File) Err() error {
 }
 
 // Used counts the addresses with an owner.
-func (f *File) Used() (int, error) { return f.count((*tree).taken) }
+func (f *File) Used() (int, error) {
+	var named []namedLease
+	used, err := f.count((*tree).taken)
+	if err == nil {
+		named, err = f.named()
+	}
+	return used + len(named), err
+}
 
 // Free counts the addresses that Allocate can still give out.
 func (f *File) Free() (int, error) { return f.count((*tree).free) }
@@ -215,7 +242,7 @@ func (f *File) Remove() error {
 		if err := os.Remove(f.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("removing pool file: %w", err)
 		}
-		return nil
+		return f.removeNamed()
 	})
 }
 

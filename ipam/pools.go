@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,18 +15,27 @@ type Pool struct {
 	Bits int
 }
 
+// maxPoolBits6 is the longest prefix of a subnet that is chosen from an IPv6 pool:
+// a link's prefix has 64 bits, see RFC 4291, section 2.5.4.
+const maxPoolBits6 = 64
+
 // String gives for example "192.168.0.0/16 in /24s".
 func (p Pool) String() string { return fmt.Sprintf("%s in /%ds", p.Base, p.Bits) }
 
 // Validate says what is wrong with the pool.
 func (p Pool) Validate() error {
+	least, most := minBits, maxBits
+	if p.Base.IsValid() && p.Base.Addr().Is6() {
+		least, most = minBits6, maxPoolBits6
+	}
+	least = max(p.Base.Bits(), least)
 	switch {
-	case !p.Base.IsValid() || !p.Base.Addr().Is4():
-		return fmt.Errorf("pool base %s is not an IPv4 prefix such as 10.0.0.0/8", p.Base)
+	case !p.Base.IsValid():
+		return fmt.Errorf("pool base %s is not a prefix such as 10.0.0.0/8", p.Base)
 	case p.Base != p.Base.Masked():
 		return fmt.Errorf("pool base %s has host bits set: did you mean %s?", p.Base, p.Base.Masked())
-	case p.Bits < max(p.Base.Bits(), minBits) || p.Bits > maxBits:
-		return fmt.Errorf("pool %s cannot be cut into /%ds: want /%d to /%d", p.Base, p.Bits, max(p.Base.Bits(), minBits), maxBits)
+	case p.Bits < least || p.Bits > most:
+		return fmt.Errorf("pool %s cannot be cut into /%ds: want /%d to /%d", p.Base, p.Bits, least, most)
 	}
 	return nil
 }
@@ -42,6 +52,15 @@ func DefaultPools() []Pool {
 	return append(pools,
 		Pool{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168}), 16), 24},
 		Pool{netip.PrefixFrom(netip.AddrFrom4([4]byte{10}), 8), 24})
+}
+
+// UniqueLocal gives the /48 of unique local IPv6 addresses that belongs to a
+// seed: fd, then 40 bits of a hash of it, see RFC 4193, section 3.2.2.
+func UniqueLocal(seed []byte) Pool {
+	sum := sha256.Sum256(seed)
+	b := [16]byte{0xfd}
+	copy(b[1:6], sum[:])
+	return Pool{netip.PrefixFrom(netip.AddrFrom16(b), 48), maxPoolBits6}
 }
 
 // Used is a prefix that a new subnet must not overlap.
@@ -87,9 +106,13 @@ func NextSubnet(pools []Pool, used []Used) (netip.Prefix, error) {
 			return netip.Prefix{}, err
 		}
 	}
-	busy := intervals(used)
+	busy := map[bool][]interval{}
 	for _, p := range pools {
-		if found, ok := p.next(busy); ok {
+		v6 := p.Base.Addr().Is6()
+		if busy[v6] == nil {
+			busy[v6] = intervals(used, v6)
+		}
+		if found, ok := p.next(busy[v6]); ok {
 			return found, nil
 		}
 	}
@@ -101,21 +124,29 @@ func NextSubnet(pools []Pool, used []Used) (netip.Prefix, error) {
 		ErrNoSubnet, len(used), strings.Join(names, ", "))
 }
 
-// interval is the addresses from first to last. They are 64 bits wide so that
-// the address after 255.255.255.255 has a number.
+// interval is the addresses from first to last, by their numbers. For IPv6 these
+// are the upper halves of the addresses: what is longer than a /64 is rounded up.
+// They are 64 bits wide so that the IPv4 address after 255.255.255.255 has one.
 type interval struct{ first, last uint64 }
 
 func toInterval(p netip.Prefix) interval {
-	p = p.Masked()
-	return interval{uint64(number(p.Addr())), uint64(number(lastAddr(p)))}
+	return interval{ordinal(p.Masked().Addr()), ordinal(lastAddr(p))}
 }
 
-// intervals returns what is used, sorted by where it begins. Prefixes are
-// nested or apart, so of those that overlap the widest comes first.
-func intervals(used []Used) []interval {
+func ordinal(a netip.Addr) uint64 {
+	high, low := halves(a)
+	if a.Is4() {
+		return low
+	}
+	return high
+}
+
+// intervals returns what is used of one family, sorted by where it begins. Prefixes
+// are nested or apart, so of those that overlap the widest comes first.
+func intervals(used []Used, v6 bool) []interval {
 	var busy []interval
 	for _, u := range used {
-		if u.counts() && u.Prefix.Addr().Is4() {
+		if u.counts() && u.Prefix.Addr().Is6() == v6 {
 			busy = append(busy, toInterval(u.Prefix))
 		}
 	}
@@ -125,22 +156,32 @@ func intervals(used []Used) []interval {
 	return busy
 }
 
-// next returns the pool's first subnet that touches none of busy.
+// next returns the pool's first subnet that touches none of busy, of its family.
 func (p Pool) next(busy []interval) (netip.Prefix, bool) {
-	all := toInterval(p.Base)
-	size := uint64(1) << (32 - p.Bits)
+	all, width := toInterval(p.Base), 32
+	if p.Base.Addr().Is6() {
+		width = maxPoolBits6
+	}
+	size := uint64(1) << (width - p.Bits)
 	at := all.first
 	for _, b := range busy {
 		if b.last < at {
 			continue
 		}
-		if b.first >= at+size {
+		if b.first > at+(size-1) {
 			break
 		}
-		at = (b.last + size) / size * size
+		after := b.last/size*size + size
+		if after < at { // it was the last one of all
+			return netip.Prefix{}, false
+		}
+		at = after
 	}
 	if at > all.last {
 		return netip.Prefix{}, false
 	}
-	return netip.PrefixFrom(address(uint32(at)), p.Bits), true
+	if width == 32 {
+		return netip.PrefixFrom(address(uint32(at)), p.Bits), true
+	}
+	return netip.PrefixFrom(joined(at, 0), p.Bits), true
 }

@@ -50,7 +50,7 @@ func TestNextSubnet(t *testing.T) {
 }
 
 func TestNextSubnetRefusesBadPools(t *testing.T) {
-	for _, p := range []Pool{{}, {prefix("fd00::/8"), 24}, {prefix("10.0.0.1/8"), 24}, {prefix("10.0.0.0/8"), 31}, {prefix("10.0.0.0/16"), 15}, {prefix("0.0.0.0/0"), 4}} {
+	for _, p := range []Pool{{}, {prefix("fd00::/8"), 65}, {prefix("fd00::/48"), 47}, {prefix("10.0.0.1/8"), 24}, {prefix("10.0.0.0/8"), 31}, {prefix("10.0.0.0/16"), 15}, {prefix("0.0.0.0/0"), 4}} {
 		if got, err := NextSubnet([]Pool{p}, nil); err == nil || errors.Is(err, ErrNoSubnet) {
 			t.Errorf("%v: got %s, %v", p, got, err)
 		}

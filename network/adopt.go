@@ -26,9 +26,11 @@ type found struct {
 	Index int `json:"index"` // of the link: another one is another bridge
 	MAC   MAC `json:"mac"`
 	// HasAddress: it has an address of the subnet, and needs none of mini.
-	HasAddress bool   `json:"has_address"`
-	Up         bool   `json:"up"`
-	Localnet   string `json:"route_localnet"` // the sysctl's value
+	HasAddress  bool   `json:"has_address"`
+	HasAddress6 bool   `json:"has_address6,omitempty"`
+	Up          bool   `json:"up"`
+	Localnet    string `json:"route_localnet"`         // the sysctl's value
+	NoIPv6      string `json:"disable_ipv6,omitempty"` // the sysctl's value, if the network has IPv6
 }
 
 // mayAdopt says that the bridge's name is the user's choice.
@@ -73,18 +75,32 @@ func (m *Manager) planFor(n *Network) error {
 	if err := checkFound(link); err != nil {
 		return err
 	}
-	addrs, err := addresses(h, link)
+	for _, v6 := range []bool{false, true} {
+		if err := n.fitTo(h, link, v6); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitTo fits what the network has of a family to the addresses of a bridge.
+func (n *Network) fitTo(h *netlink.Handle, link netlink.Link, v6 bool) error {
+	subnet, gateway, any, kind := &n.Subnet, &n.Gateway, &n.AnySubnet, unix.AF_INET
+	if v6 {
+		subnet, gateway, any, kind = &n.Subnet6, &n.Gateway6, &n.AnySubnet6, unix.AF_INET6
+	}
+	addrs, err := addresses(h, link, kind)
 	if err != nil {
 		return err
 	}
-	if !n.Subnet.IsValid() && len(addrs) > 0 {
-		n.Subnet = addrs[0].Masked()
+	if *any && len(addrs) > 0 {
+		*subnet, *any = addrs[0].Masked(), false
 	}
 	for _, a := range addrs {
 		switch {
-		case !n.Subnet.Contains(a.Addr()) || a.Addr() == n.Gateway:
-		case !n.Gateway.IsValid():
-			n.Gateway = a.Addr()
+		case !subnet.Contains(a.Addr()) || a.Addr() == *gateway:
+		case !gateway.IsValid():
+			*gateway = a.Addr()
 		default:
 			n.reserve(a.Addr())
 		}
@@ -105,15 +121,17 @@ func (n *Network) reserve(ip netip.Addr) {
 	n.Reserved[n.Bridge+"-"+ip.String()] = ip
 }
 
-// addresses gives the IPv4 addresses of a link.
-func addresses(h *netlink.Handle, link netlink.Link) ([]netip.Prefix, error) {
-	list, err := h.AddrList(link, unix.AF_INET)
+// addresses gives the addresses of a link, without those of IPv6 that every link
+// has of its own.
+func addresses(h *netlink.Handle, link netlink.Link, family int) ([]netip.Prefix, error) {
+	list, err := h.AddrList(link, family)
 	if err != nil {
 		return nil, linkErr("listing the addresses of", link.Attrs().Name, err)
 	}
 	var out []netip.Prefix
 	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); ok && (ip.Is4() || !ip.IsLinkLocalUnicast()) {
 			bits, _ := a.Mask.Size()
 			out = append(out, netip.PrefixFrom(ip, bits))
 		}
@@ -131,18 +149,32 @@ func (m *Manager) findings(n *Network, link netlink.Link, before *found) (*found
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := addresses(h, link)
-	if err != nil {
-		return nil, err
-	}
-	value, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + a.Name + "/route_localnet")
+	value, err := os.ReadFile(sysctlPath(linkKey("ipv4", a.Name, "route_localnet")))
 	if err != nil {
 		return nil, fmt.Errorf("reading how bridge %s is set: %w", a.Name, err)
 	}
-	return &found{
-		Index: a.Index, MAC: MAC(a.HardwareAddr), Up: a.Flags&net.FlagUp != 0, Localnet: string(bytes.TrimSpace(value)),
-		HasAddress: slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return n.Subnet.Contains(p.Addr()) }),
-	}, nil
+	f := &found{Index: a.Index, MAC: MAC(a.HardwareAddr), Up: a.Flags&net.FlagUp != 0, Localnet: string(bytes.TrimSpace(value))}
+	if f.HasAddress, err = hasAny(h, link, n.Subnet); err != nil {
+		return nil, err
+	}
+	if !n.HasIPv6() {
+		return f, nil
+	}
+	if value, err = os.ReadFile(sysctlPath(linkKey("ipv6", a.Name, "disable_ipv6"))); err != nil {
+		return nil, fmt.Errorf("reading how bridge %s is set: %w", a.Name, err)
+	}
+	f.NoIPv6 = string(bytes.TrimSpace(value))
+	f.HasAddress6, err = hasAny(h, link, n.Subnet6)
+	return f, err
+}
+
+// hasAny says whether a link has an address of a subnet, which may be zero.
+func hasAny(h *netlink.Handle, link netlink.Link, subnet netip.Prefix) (bool, error) {
+	if !subnet.IsValid() {
+		return false, nil
+	}
+	addrs, err := addresses(h, link, familyOf(subnet.Addr()))
+	return slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return subnet.Contains(p.Addr()) }), err
 }
 
 // adopt fits a network's layout to a bridge that is there.
@@ -158,9 +190,14 @@ func (m *Manager) adopt(n *Network, mk *mark, link netlink.Link) (err error) {
 // adoptSteps give a bridge what the network needs and it lacks.
 func (m *Manager) adoptSteps(n *Network, mk *mark) []plan.Step {
 	steps := []plan.Step{m.stepPin(mk)}
-	if n.hasAddress() && !mk.Found.HasAddress {
-		gateway := m.stepGateway(n, mk)
-		gateway.Undo = m.stepDropAddress(n, mk).Do
+	if n.hasAddress6() && mk.Found.NoIPv6 == "1" {
+		on := stepFoundIPv6(mk)
+		on.Undo = m.stepResetIPv6(mk).Do
+		steps = append(steps, on)
+	}
+	for _, a := range n.bridgeAddresses(mk) {
+		gateway := m.stepGateway(mk, a)
+		gateway.Undo = m.stepDropAddress(mk, a).Do
 		steps = append(steps, gateway)
 	}
 	if n.translates() {
@@ -185,8 +222,11 @@ func (m *Manager) leaveSteps(n *Network, mk *mark) []plan.Step {
 	if n.translates() && mk.Found.Localnet != "1" {
 		steps = append(steps, m.stepResetLocalnet(mk))
 	}
-	if n.hasAddress() && !mk.Found.HasAddress {
-		steps = append(steps, m.stepDropAddress(n, mk))
+	for _, a := range n.bridgeAddresses(mk) {
+		steps = append(steps, m.stepDropAddress(mk, a))
+	}
+	if n.hasAddress6() && mk.Found.NoIPv6 == "1" {
+		steps = append(steps, m.stepResetIPv6(mk))
 	}
 	return steps
 }
@@ -205,23 +245,38 @@ func (m *Manager) stepPin(mk *mark) plan.Step {
 	}
 }
 
-func (m *Manager) stepDropAddress(n *Network, mk *mark) plan.Step {
-	addr := fmt.Sprintf("%s/%d", n.Gateway, n.Subnet.Bits())
+func (m *Manager) stepDropAddress(mk *mark, addr netip.Prefix) plan.Step {
 	return plan.Step{
-		Name: "take the address " + addr + " off " + mk.Bridge, Why: "Mini gave it to the bridge, which is somebody else's.",
-		Cmds: []string{plan.Command("ip", "address", "delete", addr, "dev", mk.Bridge)},
+		Name: "take the address " + addr.String() + " off " + mk.Bridge, Why: "Mini gave it to the bridge, which is somebody else's.",
+		Cmds: []string{plan.Command("ip", "address", "delete", addr.String(), "dev", mk.Bridge)},
 		Do: m.onFound(mk, func(h *netlink.Handle, link netlink.Link) error {
-			a := &netlink.Addr{IPNet: &net.IPNet{IP: n.Gateway.AsSlice(), Mask: net.CIDRMask(n.Subnet.Bits(), 32)}}
-			if err := h.AddrDel(link, a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-				return linkErr("taking address "+addr+" off", mk.Bridge, err)
+			if err := h.AddrDel(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				return linkErr("taking address "+addr.String()+" off", mk.Bridge, err)
 			}
 			return nil
 		}),
 	}
 }
 
+func stepFoundIPv6(mk *mark) plan.Step {
+	return stepSettings("let "+mk.Bridge+" have IPv6", "It is switched off on the bridge, and the network has IPv6.",
+		[]setting{{linkKey("ipv6", mk.Bridge, "disable_ipv6"), "0"}})
+}
+
+func (m *Manager) stepResetIPv6(mk *mark) plan.Step {
+	key := linkKey("ipv6", mk.Bridge, "disable_ipv6")
+	return plan.Step{
+		Name: "set " + key + " as it was", Why: "Mini switched it for the network, which goes.",
+		Cmds: []string{sysctlCommand(key, mk.Found.NoIPv6)},
+		Do: m.onFound(mk, func(*netlink.Handle, netlink.Link) error {
+			_, err := setSysctl(key, mk.Found.NoIPv6)
+			return err
+		}),
+	}
+}
+
 func (m *Manager) stepResetLocalnet(mk *mark) plan.Step {
-	key, value := "net.ipv4.conf."+mk.Bridge+".route_localnet", mk.Found.Localnet
+	key, value := linkKey("ipv4", mk.Bridge, "route_localnet"), mk.Found.Localnet
 	return plan.Step{
 		Name: "set " + key + " as it was", Why: "Nobody on the bridge is to be reached at 127.0.0.1 any more.",
 		Cmds: []string{sysctlCommand(key, value)},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -54,10 +55,9 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	if ep.Isolated {
 		p.Add(c.stepHandOver(mk))
 	}
-	p.Add(c.stepAddress(), c.stepUp(m, mk))
-	if ep.DefaultRoute {
-		p.Add(c.stepRoute())
-	}
+	p.Add(c.stepAddresses()...)
+	p.Add(c.stepUp(m, mk))
+	p.Add(c.stepRoutes()...)
 	if len(ep.Rules) > 0 {
 		p.Add(m.stepPublish(ep))
 	}
@@ -123,20 +123,32 @@ func (c *container) stepTag() plan.Step {
 	return step
 }
 
-func (c *container) stepAddress() plan.Step {
-	ep := c.ep
-	addr := fmt.Sprintf("%s/%d", ep.IP, ep.PrefixLen)
-	return plan.Step{
-		Name: "give the container the address " + addr,
+// stepAddresses gives a step for the address of each family.
+func (c *container) stepAddresses() []plan.Step {
+	var steps []plan.Step
+	for _, at := range c.ep.places() {
+		steps = append(steps, c.stepAddress(at))
+	}
+	return steps
+}
+
+func (c *container) stepAddress(at place) plan.Step {
+	ep, addr := c.ep, netip.PrefixFrom(at.ip, at.bits)
+	step := plan.Step{
+		Name: "give the container the address " + addr.String(),
 		Why:  "It was taken from the network's pool, and is on record as this container's.",
-		Cmds: []string{c.inside("address", "add", addr, "broadcast", "+", "dev", ep.Interface)},
+		Cmds: []string{c.inside(addressWords(addr, ep.Interface)...)},
 		Do: func(context.Context) (err error) {
 			if c.link, err = c.nl.LinkByName(ep.Interface); err != nil {
 				return linkErr("looking in the container for", ep.Interface, err)
 			}
-			return setAddress(c.nl, c.link, ep.IP, ep.PrefixLen)
+			return setAddress(c.nl, c.link, at.ip, at.bits)
 		},
 	}
+	if at.v6 {
+		step.Why += " So nobody else has it: without nodad the kernel would ask for a second, and not use it meanwhile."
+	}
+	return step
 }
 
 func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
@@ -157,21 +169,46 @@ func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
 	}
 }
 
-func (ep *Endpoint) whyRoute() string {
-	return strings.TrimSpace("The bridge's address is the way to the world. " + ep.routeWhy)
+func (ep *Endpoint) whyRoute(v6 bool) string {
+	why := ep.routeWhy
+	if v6 {
+		why = ep.routeWhy6
+	}
+	return strings.TrimSpace("The bridge's address is the way to the world. " + why)
 }
 
-func (c *container) stepRoute() plan.Step {
+// stepRoutes gives a step for the default route of each family that is by this
+// network.
+func (c *container) stepRoutes() []plan.Step {
+	var steps []plan.Step
+	for _, at := range c.ep.places() {
+		if at.route {
+			steps = append(steps, c.stepRoute(at))
+		}
+	}
+	return steps
+}
+
+func (c *container) stepRoute(at place) plan.Step {
 	ep := c.ep
 	return plan.Step{
-		Name: "route everything else through " + ep.Gateway.String(),
-		Why:  ep.whyRoute(),
-		Cmds: []string{c.inside("route", "add", "default", "via", ep.Gateway.String(), "dev", ep.Interface)},
+		Name: "route everything else through " + at.gateway.String(),
+		Why:  ep.whyRoute(at.v6),
+		Cmds: []string{c.inside(routeWords("add", at, ep.Interface)...)},
 		Do: func(context.Context) error {
-			r := &netlink.Route{LinkIndex: c.link.Attrs().Index, Gw: ep.Gateway.AsSlice()}
+			r := &netlink.Route{LinkIndex: c.link.Attrs().Index, Gw: at.gateway.AsSlice()}
 			return linkErr("adding the default route to", ep.Interface, c.nl.RouteAdd(r))
 		},
 	}
+}
+
+// routeWords are those of ip-route(8) about the default route of a family.
+func routeWords(verb string, at place, link string) []string {
+	words := []string{"route", verb, "default", "via", at.gateway.String(), "dev", link}
+	if at.v6 {
+		return append([]string{"-6"}, words...)
+	}
+	return words
 }
 
 const whyPublish = "What arrives for the host's port is sent on to the container. A socket of mini already holds the port, so that no other program can take it."

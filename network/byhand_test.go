@@ -31,13 +31,13 @@ func TestChangesByHand(t *testing.T) {
 					return err
 				},
 				func(o plan.Observer) error {
-					return w.m.Handover(ctx, HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns}, o)
+					return w.m.Handover(ctx, HandoverSpec{Moves: all, From: a.ep, To: second.ep, Namespace: a.ns}, o)
 				},
 				func(o plan.Observer) error {
 					return w.m.Unpublish(ctx, second.ep, second.ep.Find(w.ports("7001:7001")[0]), o)
 				},
 				func(o plan.Observer) error {
-					return w.m.Handover(ctx, HandoverSpec{From: second.ep, To: a.ep, Namespace: a.ns}, o)
+					return w.m.Handover(ctx, HandoverSpec{Moves: all, From: second.ep, To: a.ep, Namespace: a.ns}, o)
 				},
 			}
 			// First mini does it all; then what it printed, from the same beginning.

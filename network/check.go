@@ -74,11 +74,12 @@ func isHex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// Bounds of the MTU in bytes: RFC 791 asks every link for 68; a veth takes no
+// Bounds of the MTU in bytes: RFC 791 asks every link for 68, a veth takes no
 // more than 65535.
 const (
-	minMTU = 68
-	maxMTU = 65535
+	minMTU  = 68
+	minMTU6 = 1280 // of a link with IPv6, see RFC 8200, section 5
+	maxMTU  = 65535
 )
 
 // checkCreate checks all that can be checked without looking at the host, and
@@ -91,7 +92,7 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 		opt.Driver = DriverBridge
 	}
 	err := checkDriver(opt)
-	for _, check := range []func(*CreateOptions) error{applyOptions, checkMacvlan, checkGatewayMode, checkLinkOptions, checkAddresses} {
+	for _, check := range []func(*CreateOptions) error{applyOptions, checkMacvlan, checkFamilies, checkGatewayMode, checkLinkOptions, checkAddresses} {
 		if err == nil {
 			err = check(&opt)
 		}
@@ -106,28 +107,60 @@ func checkLinkOptions(opt *CreateOptions) error {
 	if opt.MTU != 0 && (opt.MTU < minMTU || opt.MTU > maxMTU) {
 		return fmt.Errorf("mtu %d is not between %d and %d", opt.MTU, minMTU, maxMTU)
 	}
+	if opt.IPv6 && opt.MTU != 0 && opt.MTU < minMTU6 {
+		return fmt.Errorf("mtu %d is too small for IPv6: want at least %d", opt.MTU, minMTU6)
+	}
 	if opt.Bridge != "" {
 		return checkLink(opt.Bridge)
 	}
 	return nil
 }
 
+// checkFamilies says what is wrong with the families that a network shall have.
+func checkFamilies(opt *CreateOptions) error {
+	switch {
+	case opt.NoIPv4 && !opt.IPv6:
+		return fmt.Errorf("IPv4 or IPv6 must be enabled")
+	case opt.NoIPv4 && (opt.GatewayMode != "" || opt.InhibitIPv4):
+		return fmt.Errorf("the network has no IPv4: a gateway mode of IPv4, or inhibit_ipv4, is nothing for it")
+	case !opt.IPv6 && opt.GatewayMode6 != "":
+		return fmt.Errorf("a gateway mode of IPv6 needs --ipv6")
+	case opt.IPv6 && !hasIPv6():
+		return fmt.Errorf("this kernel has no IPv6")
+	}
+	return nil
+}
+
 func checkAddresses(opt *CreateOptions) error {
-	if !opt.Subnet.IsValid() {
-		if opt.Gateway.IsValid() || opt.IPRange.IsValid() || len(opt.Reserved) > 0 {
-			return fmt.Errorf("a gateway, an ip-range or an aux-address needs a subnet")
+	opt.dropUnused()
+	for _, v6 := range []bool{false, true} {
+		if err := checkPool(opt.pool(v6), opt.Reserved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPool checks what was said of the addresses of one family.
+func checkPool(cfg ipam.Config, reserved map[string]netip.Addr) error {
+	if !cfg.Subnet.IsValid() {
+		if cfg.Gateway.IsValid() || cfg.Range.IsValid() || len(cfg.Reserved) > 0 {
+			return fmt.Errorf("a gateway, an ip-range or an aux-address needs a subnet of its family")
 		}
 		return nil
 	}
-	cfg := ipam.Config{Subnet: opt.Subnet, Gateway: opt.Gateway, Range: opt.IPRange}
+	names := reserved
+	cfg.Reserved = nil // checked by name
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if err := checkReserved(opt, cfg.GatewayAddr()); err != nil {
+	if err := checkReserved(names, cfg); err != nil {
 		return err
 	}
-	if opt.Subnet.Overlaps(loopbackNet) || opt.Subnet.Overlaps(multicastNet) {
-		return fmt.Errorf("subnet %s has addresses of %s or %s, which no container can use", opt.Subnet, loopbackNet, multicastNet)
+	for _, p := range unusable {
+		if cfg.Subnet.Overlaps(p) {
+			return fmt.Errorf("subnet %s has addresses of %s, which no container can use", cfg.Subnet, p)
+		}
 	}
 	return nil
 }
@@ -145,11 +178,13 @@ func checkDriver(opt CreateOptions) error {
 	return nil
 }
 
-// What the kernel treats in a way of its own, see RFC 6890 and RFC 5771.
-var (
-	loopbackNet  = netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
-	multicastNet = netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4)
-)
+// unusable is what the kernel treats in a way of its own: loopback, multicast, and
+// the addresses of one link only, see RFC 6890, RFC 5771 and RFC 4291.
+var unusable = []netip.Prefix{
+	netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8), netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4),
+	netip.PrefixFrom(netip.IPv6Loopback(), 128), netip.PrefixFrom(netip.AddrFrom16([16]byte{0xff}), 8),
+	netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80}), 10),
+}
 
 // checkSpec checks an endpoint against its network without looking at the host.
 func checkSpec(n *Network, s EndpointSpec) error {
@@ -169,8 +204,11 @@ func checkSpec(n *Network, s EndpointSpec) error {
 			return fmt.Errorf("network alias: %w", err)
 		}
 	}
-	if s.IP.IsValid() && !n.Subnet.Contains(s.IP) {
-		return errorf(ErrInvalid, "address %s is outside the subnet %s of network %s", s.IP, n.Subnet, n.Name)
+	if err := n.CheckAddress(s.IP); err != nil {
+		return err
+	}
+	if err := n.CheckAddress(s.IP6); err != nil {
+		return err
 	}
 	if err := checkMAC(s.MAC); err != nil {
 		return err

@@ -47,7 +47,6 @@ func TestCheckCreate(t *testing.T) {
 		"loopback":            {CreateOptions{Name: "x", Subnet: prefix("127.0.0.0/24")}, "127.0.0.0/8"},
 		"multicast":           {CreateOptions{Name: "x", Subnet: prefix("230.0.0.0/24")}, "224.0.0.0/4"},
 		"too small":           {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/31")}, "/31"},
-		"not yet IPv6":        {CreateOptions{Name: "x", Subnet: prefix("fd00::/64")}, "is not IPv4"},
 		"fine":                {CreateOptions{Name: "x"}, ""},
 		"fine with all of it": {CreateOptions{Name: "x", Subnet: prefix("10.0.0.0/24"), Gateway: addr("10.0.0.9"), IPRange: prefix("10.0.0.128/25"), MTU: 1400, Bridge: "br-x"}, ""},
 	} {
@@ -93,14 +92,14 @@ func TestCheckSpec(t *testing.T) {
 	}
 	tcp := func(p uint16) port.Mapping { return port.Mapping{HostPort: p, ContainerPort: 80, Proto: port.TCP} }
 	for want, change := range map[string]func(*EndpointSpec){
-		"invalid container id":                       func(s *EndpointSpec) { s.ContainerID = "xyz" },
-		`invalid interface "lo"`:                     func(s *EndpointSpec) { s.Interface = "lo" },
-		`invalid name "../x"`:                        func(s *EndpointSpec) { s.ContainerName = "../x" },
-		"network alias: invalid name":                func(s *EndpointSpec) { s.Aliases = []string{"a b"} },
-		"address 10.0.0.5 is outside the subnet 172": func(s *EndpointSpec) { s.IP = netip.MustParseAddr("10.0.0.5") },
-		`invalid MAC address "01:00:5e:00:00:01"`:    func(s *EndpointSpec) { s.MAC, _ = net.ParseMAC("01:00:5e:00:00:01") },
-		"0.0.0.0:80/tcp is asked for twice":          func(s *EndpointSpec) { s.Ports = []port.Mapping{tcp(80), tcp(80)} },
-		"invalid port mapping":                       func(s *EndpointSpec) { s.Ports = []port.Mapping{{HostPort: 80, Proto: port.TCP}} },
+		"invalid container id":                          func(s *EndpointSpec) { s.ContainerID = "xyz" },
+		`invalid interface "lo"`:                        func(s *EndpointSpec) { s.Interface = "lo" },
+		`invalid name "../x"`:                           func(s *EndpointSpec) { s.ContainerName = "../x" },
+		"network alias: invalid name":                   func(s *EndpointSpec) { s.Aliases = []string{"a b"} },
+		"address 10.0.0.5: it is not in the subnet 172": func(s *EndpointSpec) { s.IP = netip.MustParseAddr("10.0.0.5") },
+		`invalid MAC address "01:00:5e:00:00:01"`:       func(s *EndpointSpec) { s.MAC, _ = net.ParseMAC("01:00:5e:00:00:01") },
+		"0.0.0.0:80/tcp is asked for twice":             func(s *EndpointSpec) { s.Ports = []port.Mapping{tcp(80), tcp(80)} },
+		"invalid port mapping":                          func(s *EndpointSpec) { s.Ports = []port.Mapping{{HostPort: 80, Proto: port.TCP}} },
 	} {
 		spec := good
 		change(&spec)

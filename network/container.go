@@ -42,12 +42,20 @@ func stepNamespace(ep *Endpoint) plan.Step {
 // setting is the key and the value of a sysctl.
 type setting [2]string
 
-// forLinks gives the defaults for links that are yet to be born, and the reason.
-func forLinks() (why string, settings []setting) {
+// forLinks gives the defaults for the endpoint's link, which is yet to be born, and
+// the reason.
+func (ep *Endpoint) forLinks() (why string, settings []setting) {
 	settings = []setting{{"net.ipv4.conf.default.arp_notify", "1"}}
 	why = "arp_notify makes the link announce its address when it comes up, so that neighbours forget a former owner of the address."
-	if hasIPv6() {
-		settings = append(settings, setting{"net.ipv6.conf.default.disable_ipv6", "1"})
+	const conf = "net.ipv6.conf.default."
+	switch {
+	case ep.IP6.IsValid():
+		why += " ndisc_notify does so for IPv6. The address is mini's to choose: the link takes none from a router's advertisements, and asks nobody whether its own are in use."
+		for _, s := range []setting{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"autoconf", "0"}, {"accept_dad", "0"}, {"ndisc_notify", "1"}} {
+			settings = append(settings, setting{conf + s[0], s[1]})
+		}
+	case hasIPv6():
+		settings = append(settings, setting{conf + "disable_ipv6", "1"})
 		why += " The network has no IPv6, so the link gets no IPv6 address that no rule guards."
 	}
 	return why, settings
@@ -100,7 +108,7 @@ func loopbackUp(h *netlink.Handle) error {
 
 // begin makes the namespace ready for a link.
 func (c *container) begin(p *plan.Plan) {
-	why, links := forLinks()
+	why, links := c.ep.forLinks()
 	if first := c.ep.Interface == "eth0"; !first {
 		p.Add(c.stepPrepare(why, links)) // the namespace is there, and lo is on
 		return

@@ -45,8 +45,8 @@ type fileStamp struct {
 // Listing is one container's entry in a [Directory].
 type Listing struct {
 	ContainerID string
-	Name        string // its first name
-	Addr        netip.Addr
+	Name        string       // its first name
+	Addrs       []netip.Addr // IPv4 first
 }
 
 // Directory gives the directory of a network.
@@ -138,7 +138,7 @@ func (d *Directory) read(now time.Time) error {
 }
 
 func (r *record) fill(ep *Endpoint) {
-	r.Listing = Listing{ContainerID: ep.ContainerID, Name: ep.ContainerName, Addr: ep.IP}
+	r.Listing = Listing{ContainerID: ep.ContainerID, Name: ep.ContainerName, Addrs: ep.Addresses()}
 	for _, name := range ep.DNSNames() {
 		name = strings.ToLower(name)
 		if !slices.Contains(r.names, name) {
@@ -152,10 +152,12 @@ func (d *Directory) index() {
 	d.byName, d.byAddr = make(map[string][]Listing), make(map[netip.Addr]Listing)
 	for _, id := range slices.Sorted(maps.Keys(d.records)) {
 		r := d.records[id]
-		if !r.Addr.IsValid() {
+		if len(r.Addrs) == 0 {
 			continue // an intent
 		}
-		d.byAddr[r.Addr] = r.Listing
+		for _, addr := range r.Addrs {
+			d.byAddr[addr] = r.Listing
+		}
 		for _, name := range r.names {
 			d.byName[name] = append(d.byName[name], r.Listing)
 		}

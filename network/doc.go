@@ -39,5 +39,7 @@
 //	networks/<id>/lock                      held while endpoints come, or the network goes
 //	networks/<id>/up.json                   the bridge and the rules that stand for the network
 //	networks/<id>/addresses                 the address bitmap, see package ipam
+//	networks/<id>/addresses6                that of the IPv6 addresses
+//	networks/<id>/addresses6.named/         IPv6 addresses that have no bit
 //	networks/<id>/endpoints/<container>.json one container on the network
 package network

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -29,7 +30,7 @@ func (p *wired) subject() string { return "container " + p.ep.ContainerName }
 // checkEndpoint looks at the cable, the addresses and the rules of a container.
 // One that does not run is no patient: its owner's death is looked for elsewhere.
 func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
-	if d.who.Running == nil || !ep.IP.IsValid() {
+	if d.who.Running == nil || !ep.HasAddress() {
 		return nil
 	}
 	r := d.who.Running(ep.ContainerID)
@@ -55,17 +56,16 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 		}
 	}
 	d.checkPublished(p)
-	d.fine(at, p.subject(), fmt.Sprintf("%s %s is connected to %s by %s", ep.Interface, ep.IP, w.n.Name, ep.HostLink))
+	d.fine(at, p.subject(), fmt.Sprintf("%s %s is connected to %s by %s", ep.Interface, joinAddrs(ep.Addresses()), w.n.Name, ep.HostLink))
 	return nil
 }
 
 // reconnect lays a new cable.
 func (p *wired) reconnect() {
 	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, portSteps(p.c, p.w.mk)...)
-	steps = append(steps, p.c.stepAddress(), p.c.stepUp(p.d.m, p.w.mk))
-	if p.ep.DefaultRoute {
-		steps = append(steps, p.c.stepRoute())
-	}
+	steps = append(steps, p.c.stepAddresses()...)
+	steps = append(steps, p.c.stepUp(p.d.m, p.w.mk))
+	steps = append(steps, p.c.stepRoutes()...)
 	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(steps...)...))
 }
 
@@ -116,22 +116,29 @@ func (p *wired) checkInside() error {
 		steps = append(steps, s)
 		what += map[bool]string{true: "", false: " and "}[what == ""] + is
 	}
-	has, err := hasAddress(h, link, p.ep.IP, p.ep.PrefixLen)
-	if err != nil {
-		return err
-	}
-	if !has {
-		lack("has lost the address "+p.ep.IP.String(), p.c.stepAddress())
+	for _, at := range p.ep.places() {
+		has, err := hasAddress(h, link, netip.PrefixFrom(at.ip, at.bits))
+		if err != nil {
+			return err
+		}
+		if !has {
+			lack("has lost the address "+at.ip.String(), p.c.stepAddress(at))
+		}
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		lack("is down", p.c.stepUp(p.d.m, p.w.mk))
 	}
-	routed, err := hasDefault(h, link)
-	if err != nil {
-		return err
-	}
-	if p.ep.DefaultRoute && !routed {
-		lack("has no default route", p.c.stepRoute())
+	for _, at := range p.ep.places() {
+		if !at.route {
+			continue
+		}
+		routed, err := hasDefault(h, link, familyOf(at.gateway))
+		if err != nil {
+			return err
+		}
+		if !routed {
+			lack("has no default route by "+at.gateway.String(), p.c.stepRoute(at))
+		}
 	}
 	if what != "" {
 		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+what, "it reaches nobody, or not the world", p.inNamespace(steps...)...))
@@ -139,8 +146,8 @@ func (p *wired) checkInside() error {
 	return nil
 }
 
-func hasDefault(h *netlink.Handle, link netlink.Link) (bool, error) {
-	routes, err := h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+func hasDefault(h *netlink.Handle, link netlink.Link, family int) (bool, error) {
+	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
 	if err != nil {
 		return false, linkErr("listing the container's routes of", link.Attrs().Name, err)

@@ -41,28 +41,38 @@ func (d *doctor) checkLeases(w *ward) (err error) {
 }
 
 // leases gives the addresses that are taken, with their owners.
-func (m *Manager) leases(n *Network) (all map[netip.Addr]ipam.Owner, err error) {
-	if _, err := os.Stat(m.leasePath(n)); err != nil {
-		return nil, ignoreMissing(err)
+func (m *Manager) leases(n *Network) (map[netip.Addr]ipam.Owner, error) {
+	all := make(map[netip.Addr]ipam.Owner)
+	for _, f := range n.families() {
+		if err := m.addLeases(n, f.v6, all); err != nil {
+			return nil, err
+		}
 	}
-	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	return all, nil
+}
+
+func (m *Manager) addLeases(n *Network, v6 bool, all map[netip.Addr]ipam.Owner) (err error) {
+	if _, err := os.Stat(m.leasePath(n, v6)); err != nil {
+		return ignoreMissing(err)
+	}
+	pool, err := ipam.OpenFile(m.leasePath(n, v6), n.pool(v6))
 	if err != nil {
-		return nil, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
+		return fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	all = make(map[netip.Addr]ipam.Owner)
 	for ip, owner := range pool.Owned() {
 		all[ip] = owner
 	}
-	return all, pool.Err()
+	return pool.Err()
 }
 
 func (d *doctor) stepFreeAddress(n *Network, ip netip.Addr, owner ipam.Owner) plan.Step {
+	path := d.m.leasePath(n, ip.Is6())
 	return plan.Step{
 		Name: "free the address " + ip.String(), Why: "Nobody has it on record.",
-		Cmds: []string{"mini doctor --fix # frees " + ip.String() + " in " + plan.Quote(d.m.leasePath(n))},
+		Cmds: []string{"mini doctor --fix # frees " + ip.String() + " in " + plan.Quote(path)},
 		Do: func(context.Context) (err error) {
-			pool, err := ipam.OpenFile(d.m.leasePath(n), n.pool())
+			pool, err := ipam.OpenFile(path, n.pool(ip.Is6()))
 			if err != nil {
 				return err
 			}
@@ -131,8 +141,9 @@ func (d *doctor) isElsewhere(name string) bool {
 	if l.Type() != "bridge" || d.isBridge(l) {
 		return false
 	}
-	routed, err := hasDefault(d.h, l)
-	return err == nil && !routed
+	v4, err := hasDefault(d.h, l, unix.AF_INET)
+	v6, err6 := hasDefault(d.h, l, unix.AF_INET6)
+	return err == nil && err6 == nil && !v4 && !v6
 }
 
 func (d *doctor) stepDeleteLink(name string, tagged func(alias string) bool) plan.Step {

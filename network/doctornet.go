@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -62,12 +63,12 @@ func (d *doctor) checkNetwork(w *ward) error {
 	}
 	w.mk.Index = link.Attrs().Index // somebody may have made it anew by hand
 	d.checkBridge(w, link)
-	if w.n.hasAddress() && (w.mk.Found == nil || !w.mk.Found.HasAddress) {
-		if err := d.checkGateway(w, link); err != nil {
+	for _, a := range w.n.bridgeAddresses(w.mk) {
+		if err := d.checkGateway(w, link, a); err != nil {
 			return err
 		}
 	}
-	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s/%d", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, w.n.Gateway, w.n.Subnet.Bits()))
+	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, w.n.gatewaysText()))
 	return nil
 }
 
@@ -91,19 +92,19 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 		d.add(NewFinding(w.subject(), "the bridge "+name+" is down", "its containers reach nobody", d.m.stepBridgeUp(w.mk)))
 	}
 	if w.n.translates() {
-		d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".route_localnet", "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
+		d.wantSysctl(w.subject(), linkKey("ipv4", name, "route_localnet"), "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
 	}
-	if w.n.Internal && w.mk.Found == nil {
-		d.wantSysctl(w.subject(), "net.ipv6.conf."+name+".disable_ipv6", "what listens on the host's IPv6 addresses may be reached", stepNoIPv6(w.mk))
+	if w.n.Internal && !w.n.hasAddress6() && w.mk.Found == nil {
+		d.wantSysctl(w.subject(), linkKey("ipv6", name, "disable_ipv6"), "what listens on the host's IPv6 addresses may be reached", stepNoIPv6(w.mk))
 	}
-	d.wantSysctl(w.subject(), "net.ipv4.conf."+name+".forwarding", "no packet gets out of the bridge", stepSysctl("net.ipv4.conf."+name+".forwarding"))
+	d.wantSysctl(w.subject(), linkKey("ipv4", name, "forwarding"), "no packet gets out of the bridge", stepSysctl(linkKey("ipv4", name, "forwarding")))
 }
 
 // checkOwnBridge looks at what mini gave its bridge when it made it. It says
 // whether the bridge is mini's.
 func (d *doctor) checkOwnBridge(w *ward, link netlink.Link) bool {
 	a, name := link.Attrs(), w.mk.Bridge
-	mac := macFor(w.n.Gateway)
+	mac := macFor(w.n.mainGateway())
 	if a.Alias != w.n.alias() {
 		if a.Alias != "" || a.HardwareAddr.String() != mac.String() {
 			d.foreign(Wrong, w.subject(), fmt.Sprintf("the bridge %s has the alias %q, not mini's", name, a.Alias),
@@ -151,32 +152,33 @@ func (d *doctor) stepLink(name, why, link string, set func(netlink.Link) error, 
 	}
 }
 
-// checkGateway looks at the bridge's address and at the route to its containers.
-func (d *doctor) checkGateway(w *ward, link netlink.Link) error {
-	has, err := hasAddress(d.h, link, w.n.Gateway, w.n.Subnet.Bits())
+// checkGateway looks at an address of the bridge, and at the route to the
+// containers.
+func (d *doctor) checkGateway(w *ward, link netlink.Link, a netip.Prefix) error {
+	has, err := hasAddress(d.h, link, a)
 	if err != nil {
 		return err
 	}
 	if !has {
-		d.add(NewFinding(w.subject(), fmt.Sprintf("the bridge %s has lost the address %s/%d", w.mk.Bridge, w.n.Gateway, w.n.Subnet.Bits()),
-			"its containers have no gateway, and the host no route to them", d.m.stepGateway(w.n, w.mk)))
+		d.add(NewFinding(w.subject(), fmt.Sprintf("the bridge %s has lost the address %s", w.mk.Bridge, a),
+			"its containers have no gateway, and the host no route to them", d.m.stepGateway(w.mk, a)))
 		return nil
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return nil // it comes with the link
 	}
-	routes, err := d.h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+	routes, err := d.h.RouteListFiltered(familyOf(a.Addr()), &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
 	if err != nil {
 		return linkErr("listing routes of", w.mk.Bridge, err)
 	}
 	for _, r := range routes {
-		if r.Dst != nil && r.Dst.String() == w.n.Subnet.String() {
+		if r.Dst != nil && r.Dst.String() == a.Masked().String() {
 			return d.checkClash(w)
 		}
 	}
-	d.add(NewFinding(w.subject(), "the host has lost the route to "+w.n.Subnet.String(), "the host and the world do not reach its containers",
-		d.stepSubnetRoute(w)))
+	d.add(NewFinding(w.subject(), "the host has lost the route to "+a.Masked().String(), "the host and the world do not reach its containers",
+		d.stepSubnetRoute(w, a)))
 	return nil
 }
 
@@ -188,35 +190,33 @@ func (d *doctor) checkClash(w *ward) error {
 	return nil
 }
 
-func (d *doctor) stepSubnetRoute(w *ward) plan.Step {
+func (d *doctor) stepSubnetRoute(w *ward, a netip.Prefix) plan.Step {
+	subnet := a.Masked()
+	words := []string{"ip", "route", "add", subnet.String(), "dev", w.mk.Bridge, "proto", "kernel", "scope", "link", "src", a.Addr().String()}
+	if a.Addr().Is6() {
+		words = []string{"ip", "-6", "route", "add", subnet.String(), "dev", w.mk.Bridge, "proto", "kernel", "metric", "256"}
+	}
 	return plan.Step{
-		Name: "route " + w.n.Subnet.String() + " to " + w.mk.Bridge,
+		Name: "route " + subnet.String() + " to " + w.mk.Bridge,
 		Why:  "The kernel made this route when the bridge got its address.",
-		Cmds: []string{plan.Command("ip", "route", "add", w.n.Subnet.String(), "dev", w.mk.Bridge, "proto", "kernel", "scope", "link", "src", w.n.Gateway.String())},
+		Cmds: []string{plan.Command(words...)},
 		Do: func(context.Context) error {
 			l, err := d.h.LinkByName(w.mk.Bridge)
 			if err != nil {
 				return linkErr("looking for", w.mk.Bridge, err)
 			}
-			r := &netlink.Route{
-				LinkIndex: l.Attrs().Index, Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_KERNEL, Src: w.n.Gateway.AsSlice(),
-				Dst: &net.IPNet{IP: w.n.Subnet.Addr().AsSlice(), Mask: net.CIDRMask(w.n.Subnet.Bits(), 32)},
+			r := &netlink.Route{LinkIndex: l.Attrs().Index, Protocol: unix.RTPROT_KERNEL, Dst: ipNet(subnet)}
+			if a.Addr().Is4() {
+				r.Scope, r.Src = netlink.SCOPE_LINK, a.Addr().AsSlice()
+			} else {
+				r.Priority = 256 // IP6_RT_PRIO_ADDRCONF of the kernel's net/ip6_route.h
 			}
 			return linkErr("adding the route to", w.mk.Bridge, d.h.RouteAdd(r))
 		},
 	}
 }
 
-func hasAddress(h *netlink.Handle, link netlink.Link, ip netip.Addr, bits int) (bool, error) {
-	addrs, err := h.AddrList(link, unix.AF_INET)
-	if err != nil {
-		return false, linkErr("listing addresses of", link.Attrs().Name, err)
-	}
-	want := fmt.Sprintf("%s/%d", ip, bits)
-	for _, a := range addrs {
-		if a.IPNet != nil && a.IPNet.String() == want {
-			return true, nil
-		}
-	}
-	return false, nil
+func hasAddress(h *netlink.Handle, link netlink.Link, want netip.Prefix) (bool, error) {
+	addrs, err := addresses(h, link, familyOf(want.Addr()))
+	return slices.Contains(addrs, want), err
 }

@@ -22,14 +22,16 @@ type EndpointSpec struct {
 	ContainerID   string // at least 16 hexadecimal digits
 	ContainerName string
 	Interface     string           // inside the container: eth0, eth1, …
-	IP            netip.Addr       // zero: the next free one
+	IP, IP6       netip.Addr       // zero: the next free one, if the network has the family
 	MAC           net.HardwareAddr // nil: derived from the address
 	Ports         []port.Mapping
 	HostIP        netip.Addr // of Ports that name none; zero: all addresses
 	Aliases       []string   // further names on this network
 	Hostname      string     // a name on this network as well
 	DefaultRoute  bool       // the network's gateway is the way out
+	DefaultRoute6 bool       // the same for IPv6
 	RouteWhy      string     // it is this network's; for explanations
+	RouteWhy6     string
 }
 
 // MAC is a hardware address that reads as text in JSON.
@@ -53,8 +55,8 @@ func (m *MAC) UnmarshalText(text []byte) error {
 }
 
 // Endpoint is the connection of one container to one network: all that inspect
-// shows and all that a teardown needs, also after a crash. Where IP is zero, the
-// record is an intent: its owner died, or is busy, before it had an address.
+// shows and all that a teardown needs, also after a crash. Where IP and IP6 are
+// zero, the record is an intent: its owner died, or is busy, before it had an address.
 type Endpoint struct {
 	ID            string `json:"id"`
 	NetworkID     string `json:"network_id"`
@@ -98,8 +100,9 @@ type Endpoint struct {
 	// Prefix of the chains that Rules stand in.
 	Prefix string `json:"chain_prefix,omitempty"`
 
-	sockets  []*port.Socket // of Ports, one each
-	routeWhy string
+	sockets []*port.Socket // of Ports, one each
+	// Why the default routes are this network's, for explanations.
+	routeWhy, routeWhy6 string
 }
 
 // Close frees the host ports. The record stays: see [Manager.Release].

@@ -13,33 +13,45 @@ import (
 // gatewayModes are those of Docker's gateway_mode_ipv4.
 var gatewayModes = []string{firewall.ModeNAT, firewall.ModeRouted, firewall.ModeIsolated, firewall.ModeUnprotected}
 
-func setGatewayMode(o *CreateOptions, v string) error {
+func setGatewayMode(mode *string, v string) error {
 	if !slices.Contains(gatewayModes, v) {
 		return fmt.Errorf("%q is not a gateway mode: want %s", v, strings.Join(gatewayModes, ", "))
 	}
-	if o.GatewayMode == "" {
-		o.GatewayMode = v
+	if *mode == "" {
+		*mode = v
 	}
 	return nil
 }
 
 // checkGatewayMode checks what depends on other options.
 func checkGatewayMode(o *CreateOptions) error {
-	if o.GatewayMode != "" && !slices.Contains(gatewayModes, o.GatewayMode) {
-		return fmt.Errorf("%q is not a gateway mode: want %s", o.GatewayMode, strings.Join(gatewayModes, ", "))
-	}
-	if o.GatewayMode == firewall.ModeIsolated && !o.Internal {
-		return fmt.Errorf("gateway mode isolated is for internal networks: want --internal too")
+	for _, mode := range []string{o.GatewayMode, o.GatewayMode6} {
+		if mode != "" && !slices.Contains(gatewayModes, mode) {
+			return fmt.Errorf("%q is not a gateway mode: want %s", mode, strings.Join(gatewayModes, ", "))
+		}
+		if mode == firewall.ModeIsolated && !o.Internal {
+			return fmt.Errorf("gateway mode isolated is for internal networks: want --internal too")
+		}
 	}
 	return nil
 }
 
 // hasAddress says whether the bridge has the gateway's address.
-func (n *Network) hasAddress() bool { return n.GatewayMode != firewall.ModeIsolated && !n.InhibitIPv4 }
+func (n *Network) hasAddress() bool {
+	return n.HasIPv4() && n.GatewayMode != firewall.ModeIsolated && !n.InhibitIPv4
+}
+
+// hasAddress6 is hasAddress for IPv6.
+func (n *Network) hasAddress6() bool { return n.HasIPv6() && n.GatewayMode6 != firewall.ModeIsolated }
 
 // translates says whether packets to the host's ports become the containers'.
 func (n *Network) translates() bool {
-	return n.Driver == DriverBridge && !n.Internal && n.GatewayMode != firewall.ModeRouted
+	return n.Driver == DriverBridge && n.HasIPv4() && !n.Internal && n.GatewayMode != firewall.ModeRouted
+}
+
+// translates6 is translates for IPv6.
+func (n *Network) translates6() bool {
+	return n.Driver == DriverBridge && n.HasIPv6() && !n.Internal && n.GatewayMode6 != firewall.ModeRouted
 }
 
 // unprotected says that all who have a route reach the containers, except those

@@ -15,18 +15,25 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// HandoverSpec says which of a running container's endpoints takes the default
-// route and the published ports over from which.
+// HandoverSpec says which of a running container's endpoints takes what over from
+// which.
 type HandoverSpec struct {
 	From, To  *Endpoint
 	Namespace *os.File       // the container's, an open /proc/PID/ns/net
+	Moves     Gateway        // what moves
 	Ports     []port.Mapping // as they were asked for
 	HostIP    netip.Addr     // of Ports that name none
-	Why       string         // for explanations; may be empty
+	Why, Why6 string         // for explanations of the routes; may be empty
 }
 
-// Handover moves the default route and the published ports from one network of
-// a running container to another. The host ports stay held meanwhile. What was
+// Gateway is what a container's network has that leads to the world.
+type Gateway struct {
+	Route4, Route6 bool // the default routes
+	Ports          bool // the published ports
+}
+
+// Handover moves default routes and the published ports from one network of a
+// running container to another. The host ports stay held meanwhile. What was
 // connected over TCP goes on as long as the container stays on the first network.
 func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Observer) error {
 	if err := errors.Join(m.followMove(s.From), m.followMove(s.To)); err != nil {
@@ -38,12 +45,12 @@ func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Obs
 	}
 	to, held := changes[0], s.From.sockets
 	if err := m.apply(ctx, p, changes, observe); err != nil {
-		if len(s.From.Ports) == 0 {
+		if len(s.From.Ports) == 0 && s.Moves.Ports {
 			err = errors.Join(err, to.next.Close()) // what was bound for it
 		}
 		return err
 	}
-	if len(s.To.Ports) == 0 {
+	if len(s.To.Ports) == 0 && s.Moves.Ports {
 		return (&Endpoint{sockets: held}).Close() // it is routed, and needs none
 	}
 	return nil
@@ -52,18 +59,28 @@ func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Obs
 // handover plans it: the first change is that of the new gateway.
 func (m *Manager) handover(s HandoverSpec) (p plan.Plan, changes []*change, err error) {
 	from, to := changeOf(s.From), changeOf(s.To)
-	to.next.DefaultRoute, to.next.routeWhy = true, s.Why
+	changes = []*change{to, from}
+	p.Title = "let network " + s.To.NetworkName + " take over from " + s.From.NetworkName
+	if s.Moves.Route4 {
+		from.next.DefaultRoute, to.next.DefaultRoute, to.next.routeWhy = false, true, s.Why
+		p.Add(s.stepReroute(&to.next, false))
+	}
+	if s.Moves.Route6 {
+		from.next.DefaultRoute6, to.next.DefaultRoute6, to.next.routeWhy6 = false, true, s.Why6
+		p.Add(s.stepReroute(&to.next, true))
+	}
+	if !s.Moves.Ports {
+		return p, changes, nil
+	}
 	if err := m.passPorts(s, &to.next); err != nil {
 		return p, nil, err
 	}
-	from.next.DefaultRoute, from.next.Ports, from.next.Open, from.next.sockets, from.next.Rules = false, nil, nil, nil, nil
-	p.Title = "let network " + s.To.NetworkName + " take over from " + s.From.NetworkName
-	p.Add(stepReroute(s.From, &to.next, s.Namespace))
-	p.Add(m.stepRules("send published ports to "+s.To.IP.String(),
+	from.next.Ports, from.next.Open, from.next.sockets, from.next.Rules = nil, nil, nil, nil
+	p.Add(m.stepRules("send published ports to "+s.To.mainAddress().String(),
 		"They belong to the network with the default route: the answers leave that way.",
 		s.From.Rules, to.next.Rules)...)
 	p.Add(stepFlushSome(append(slices.Clone(s.From.Ports), missingPorts(s.From.Ports, to.next.Ports)...))...)
-	return p, []*change{to, from}, nil
+	return p, changes, nil
 }
 
 // passPorts gives the ports to the new gateway. Between two networks with address
@@ -101,27 +118,28 @@ func (m *Manager) passPorts(s HandoverSpec, next *Endpoint) error {
 }
 
 // stepReroute replaces the default route inside the container.
-func stepReroute(from, to *Endpoint, ns *os.File) plan.Step {
-	c := &container{ep: to, ns: ns}
+func (s HandoverSpec) stepReroute(to *Endpoint, v6 bool) plan.Step {
+	old, now := s.From.place(v6), to.place(v6)
+	c := &container{ep: to, ns: s.Namespace}
 	return plan.Step{
-		Name: "route everything else through " + to.Gateway.String(),
-		Why:  to.whyRoute(),
-		Cmds: []string{c.inside("route", "replace", "default", "via", to.Gateway.String(), "dev", to.Interface)},
-		Do:   func(context.Context) error { return replaceRoute(to, ns) },
-		Undo: func(context.Context) error { return replaceRoute(from, ns) },
+		Name: "route everything else through " + now.gateway.String(),
+		Why:  to.whyRoute(v6),
+		Cmds: []string{c.inside(routeWords("replace", now, to.Interface)...)},
+		Do:   func(context.Context) error { return replaceRoute(to.Interface, now, s.Namespace) },
+		Undo: func(context.Context) error { return replaceRoute(s.From.Interface, old, s.Namespace) },
 	}
 }
 
-func replaceRoute(ep *Endpoint, ns *os.File) error {
+func replaceRoute(name string, at place, ns *os.File) error {
 	h, err := netns.Open(ns, nil)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	link, err := h.LinkByName(ep.Interface)
+	link, err := h.LinkByName(name)
 	if err != nil {
-		return linkErr("looking in the container for", ep.Interface, err)
+		return linkErr("looking in the container for", name, err)
 	}
-	r := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: ep.Gateway.AsSlice()}
-	return linkErr("replacing the default route by one through", ep.Interface, h.RouteReplace(r))
+	r := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: at.gateway.AsSlice()}
+	return linkErr("replacing the default route by one through", name, h.RouteReplace(r))
 }

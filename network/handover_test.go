@@ -47,7 +47,7 @@ func TestHandover(t *testing.T) {
 				if to == a {
 					from = second
 				}
-				w.must(w.m.Handover(ctx, HandoverSpec{From: from.ep, To: to.ep, Namespace: a.ns}, nil))
+				w.must(w.m.Handover(ctx, HandoverSpec{Moves: all, From: from.ep, To: to.ep, Namespace: a.ns}, nil))
 				if want := "default via " + to.ep.Gateway.String() + " dev " + to.ep.Interface; w.route(a) != want {
 					t.Errorf("the route is %q, want %q", w.route(a), want)
 				}
@@ -83,7 +83,7 @@ func TestHandoverThatFails(t *testing.T) {
 			a := w.start(w.find(Bridge), "a", "8080:80", "5353:53/udp")
 			second := &box{ns: a.ns, ep: w.join(a, back, "eth1")}
 			was := w.route(a)
-			p, changes, err := w.m.handover(HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns})
+			p, changes, err := w.m.handover(HandoverSpec{Moves: all, From: a.ep, To: second.ep, Namespace: a.ns})
 			w.must(err)
 			if len(p.Steps) != 3 {
 				t.Fatalf("%d steps, want 3", len(p.Steps))
@@ -126,14 +126,17 @@ func TestHandoverToARoutedNetwork(t *testing.T) {
 	w.routeBack()
 	wishes := w.ports("8080:80")
 	w.blocked("before", w.outside, w.addr(second)+":80")
-	w.must(w.m.Handover(ctx, HandoverSpec{From: a.ep, To: second.ep, Namespace: a.ns, Ports: wishes}, nil))
+	w.must(w.m.Handover(ctx, HandoverSpec{Moves: all, From: a.ep, To: second.ep, Namespace: a.ns, Ports: wishes}, nil))
 	w.answers("routed", w.outside, w.addr(second)+":80", outsideAddr)
 	b := w.start(w.find(Bridge), "b", "8080:80") // so the port is free
-	err := w.m.Handover(ctx, HandoverSpec{From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil)
+	err := w.m.Handover(ctx, HandoverSpec{Moves: all, From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil)
 	wantErr(t, "a port that was taken meanwhile", err, port.ErrInUse, "(held by container b)")
 	w.stop(b)
-	w.must(w.m.Handover(ctx, HandoverSpec{From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil))
+	w.must(w.m.Handover(ctx, HandoverSpec{Moves: all, From: second.ep, To: a.ep, Namespace: a.ns, Ports: wishes}, nil))
 	w.answers("published again", w.outside, hostAddr+":8080", outsideAddr)
 	w.blocked("no longer routed", w.outside, w.addr(second)+":80")
 	w.recorded("back", a)
 }
+
+// all is what the gateway of a network with IPv4 has.
+var all = Gateway{Route4: true, Ports: true}

@@ -151,7 +151,7 @@ func (w *world) spec(name string, ports ...string) EndpointSpec {
 	w.t.Helper()
 	s := EndpointSpec{
 		ContainerID: fmt.Sprintf("%06x%058x", boxes.Add(1), 1), ContainerName: name,
-		Interface: "eth0", DefaultRoute: true,
+		Interface: "eth0", DefaultRoute: true, DefaultRoute6: true,
 	}
 	s.Ports = w.ports(ports...)
 	return s

@@ -20,7 +20,7 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 		return nil, err
 	}
 	used := subnetsOf(nets, except)
-	routes, err := m.onLinkRoutes(except.wants)
+	routes, err := m.onLinkRoutes(except, except.wants)
 	if err != nil {
 		return nil, err
 	}
@@ -29,21 +29,40 @@ func (m *Manager) usedPrefixes(except *Network) ([]ipam.Used, error) {
 
 func subnetsOf(nets []*Network, except *Network) (used []ipam.Used) {
 	for _, n := range nets {
-		if n.Subnet.IsValid() && n.ID != except.ID {
-			used = append(used, ipam.Used{Prefix: n.Subnet, By: "network " + n.Name})
+		if n.ID == except.ID {
+			continue
+		}
+		for _, f := range n.families() {
+			used = append(used, ipam.Used{Prefix: f.subnet, By: "network " + n.Name})
 		}
 	}
 	return used
 }
 
-// onLinkRoutes gives the prefixes that the host reaches without a gateway,
-// except through links that skip, if set, wants.
-func (m *Manager) onLinkRoutes(skip func(netlink.Link) bool) ([]ipam.Used, error) {
+// onLinkRoutes gives the prefixes that the host reaches without a gateway, of the
+// families that the network has or will get, except through links that skip, if
+// set, wants.
+func (m *Manager) onLinkRoutes(n *Network, skip func(netlink.Link) bool) ([]ipam.Used, error) {
+	var used []ipam.Used
+	for family, has := range map[int]bool{unix.AF_INET: n.HasIPv4() || n.AnySubnet, unix.AF_INET6: n.HasIPv6() || n.AnySubnet6} {
+		if !has {
+			continue
+		}
+		routes, err := m.onLinkRoutesOf(family, skip)
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, routes...)
+	}
+	return used, nil
+}
+
+func (m *Manager) onLinkRoutesOf(family int, skip func(netlink.Link) bool) ([]ipam.Used, error) {
 	h, err := m.host()
 	if err != nil {
 		return nil, err
 	}
-	routes, err := h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's routes: %w", err)
 	}
@@ -53,10 +72,10 @@ func (m *Manager) onLinkRoutes(skip func(netlink.Link) bool) ([]ipam.Used, error
 		if r.Dst == nil || r.Gw != nil || len(r.MultiPath) > 0 {
 			continue
 		}
-		addr, ok := netip.AddrFromSlice(r.Dst.IP.To4())
+		addr, ok := netip.AddrFromSlice(r.Dst.IP)
 		bits, _ := r.Dst.Mask.Size()
-		if !ok || bits == 0 {
-			continue // the default route
+		if addr = addr.Unmap(); !ok || bits == 0 || addr.IsLinkLocalUnicast() && addr.Is6() {
+			continue // the default route, or one that every link has
 		}
 		if _, ok := names[r.LinkIndex]; !ok {
 			names[r.LinkIndex] = linkName(h, r.LinkIndex, skip)
@@ -80,7 +99,7 @@ func linkName(h *netlink.Handle, index int, skip func(netlink.Link) bool) string
 	return link.Attrs().Name
 }
 
-// nameservers reads the IPv4 servers from a resolv.conf(5). A file that cannot
+// nameservers reads the servers from a resolv.conf(5). A file that cannot
 // be read has none. Loopback servers cannot clash with a bridge.
 func nameservers(path string) []ipam.Used {
 	text, err := os.ReadFile(path)
@@ -93,8 +112,8 @@ func nameservers(path string) []ipam.Used {
 		if len(f) < 2 || f[0] != "nameserver" {
 			continue
 		}
-		if a, err := netip.ParseAddr(f[1]); err == nil && a.Is4() && !a.IsLoopback() {
-			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(a, 32), By: "nameserver " + a.String()})
+		if a, err := netip.ParseAddr(f[1]); err == nil && a.Zone() == "" && !a.IsLoopback() {
+			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(a, a.BitLen()), By: "nameserver " + a.String()})
 		}
 	}
 	return used
@@ -104,13 +123,32 @@ func nameservers(path string) []ipam.Used {
 const defaultMTU = 1500
 
 // hostMTU gives the MTU of the link with the default route: a container that
-// sends larger packets would see them fragmented, or lost.
-func (m *Manager) hostMTU() (int, error) {
+// sends larger packets would see them fragmented, or lost. A network with IPv6
+// has at least the MTU that every link with IPv6 has.
+func (m *Manager) hostMTU(n *Network) (mtu int, err error) {
+	least := minMTU
+	if n.HasIPv6() {
+		least = minMTU6
+	}
+	for _, f := range n.families() {
+		family := unix.AF_INET
+		if f.v6 {
+			family = unix.AF_INET6
+		}
+		if mtu, err = m.defaultRouteMTU(family); mtu != 0 || err != nil {
+			return min(max(mtu, least), maxMTU), err
+		}
+	}
+	return defaultMTU, nil
+}
+
+// defaultRouteMTU gives 0 when there is no default route of the family.
+func (m *Manager) defaultRouteMTU(family int) (int, error) {
 	h, err := m.host()
 	if err != nil {
 		return 0, err
 	}
-	routes, err := h.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil},
+	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 	if err != nil {
 		return 0, fmt.Errorf("looking for the default route: %w", err)
@@ -123,7 +161,7 @@ func (m *Manager) hostMTU() (int, error) {
 		if err != nil {
 			continue // the link went away meanwhile
 		}
-		return min(max(link.Attrs().MTU, minMTU), maxMTU), nil
+		return link.Attrs().MTU, nil
 	}
-	return defaultMTU, nil
+	return 0, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -80,11 +81,11 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 	in := &Inspection{
 		Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver,
 		IPAM:       InspectionIPAM{Driver: "default", Options: map[string]string{}, Config: []InspectionPool{}},
-		EnableIPv4: true, Internal: n.Internal, Containers: make(map[string]InspectionContainer, len(eps)),
+		EnableIPv4: n.HasIPv4() || !n.HasIPv6(), EnableIPv6: n.HasIPv6(), Internal: n.Internal, Containers: make(map[string]InspectionContainer, len(eps)),
 		Options: nonNil(n.Options), Labels: nonNil(n.Labels),
 	}
-	if n.Subnet.IsValid() {
-		in.IPAM.Config = append(in.IPAM.Config, n.inspectPool())
+	for _, f := range n.families() {
+		in.IPAM.Config = append(in.IPAM.Config, n.inspectPool(f))
 	}
 	if in.Status.IPAM.Subnets, err = m.usage(n); err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 		in.Options[optMTU] = strconv.Itoa(n.MTU)
 	}
 	for _, ep := range eps {
-		if !ep.IP.IsValid() {
+		if !ep.HasAddress() {
 			continue // its owner is only about to connect
 		}
 		if in.Containers[ep.ContainerID], err = m.inspectContainer(&ep); err != nil {
@@ -106,12 +107,15 @@ func (m *Manager) Inspect(n *Network) (*Inspection, error) {
 	return in, nil
 }
 
-func (n *Network) inspectPool() InspectionPool {
-	pool := InspectionPool{Subnet: n.Subnet.String(), Gateway: n.Gateway.String()}
-	if n.IPRange.IsValid() {
-		pool.IPRange = n.IPRange.String()
+func (n *Network) inspectPool(f family) InspectionPool {
+	pool := InspectionPool{Subnet: f.subnet.String(), Gateway: f.gateway.String()}
+	if f.ipRange.IsValid() {
+		pool.IPRange = f.ipRange.String()
 	}
 	for name, ip := range n.Reserved {
+		if ip.Is6() != f.v6 {
+			continue
+		}
 		if pool.AuxiliaryAddresses == nil {
 			pool.AuxiliaryAddresses = make(map[string]string, len(n.Reserved))
 		}
@@ -123,7 +127,15 @@ func (n *Network) inspectPool() InspectionPool {
 func (m *Manager) inspectContainer(ep *Endpoint) (InspectionContainer, error) {
 	c := InspectionContainer{
 		Name: ep.ContainerName, EndpointID: ep.ID, MacAddress: ep.MAC.String(),
-		IPv4Address: fmt.Sprintf("%s/%d", ep.IP, ep.PrefixLen), Interface: ep.Interface, HostLink: ep.HostLink,
+		Interface: ep.Interface, HostLink: ep.HostLink,
+	}
+	for _, at := range ep.places() {
+		text := netip.PrefixFrom(at.ip, at.bits).String()
+		if at.v6 {
+			c.IPv6Address = text
+		} else {
+			c.IPv4Address = text
+		}
 	}
 	h, err := m.host()
 	if err != nil {
@@ -137,23 +149,30 @@ func (m *Manager) inspectContainer(ep *Endpoint) (InspectionContainer, error) {
 }
 
 // usage counts the addresses of a network.
-func (m *Manager) usage(n *Network) (all map[string]InspectionSubnet, err error) {
-	all = make(map[string]InspectionSubnet)
-	if !n.Subnet.IsValid() {
-		return all, nil
+func (m *Manager) usage(n *Network) (map[string]InspectionSubnet, error) {
+	all := make(map[string]InspectionSubnet)
+	for _, f := range n.families() {
+		count, err := m.usageOf(n, f.v6)
+		if err != nil {
+			return nil, fmt.Errorf("counting the addresses of network %s: %w", n.Name, err)
+		}
+		all[f.subnet.String()] = count
 	}
-	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	return all, nil
+}
+
+func (m *Manager) usageOf(n *Network, v6 bool) (count InspectionSubnet, err error) {
+	pool, err := ipam.OpenFile(m.leasePath(n, v6), n.pool(v6))
 	if err != nil {
-		return nil, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
+		return count, err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	used, err := pool.Used()
 	if err != nil {
-		return nil, err
+		return count, err
 	}
 	free, err := pool.Free()
-	all[n.Subnet.String()] = InspectionSubnet{IPsInUse: used + n.pool().Kept(), DynamicIPsAvailable: free}
-	return all, err
+	return InspectionSubnet{IPsInUse: used + n.pool(v6).Kept(), DynamicIPsAvailable: free}, err
 }
 
 // linkOf gives the bridge in use, or the one that would be tried first.

@@ -34,9 +34,9 @@ func (ep *Endpoint) hostMAC() net.HardwareAddr {
 	case ep.Isolated && ep.BridgeMAC != nil:
 		return net.HardwareAddr(ep.BridgeMAC)
 	case ep.Isolated:
-		return macFor(ep.Gateway)
+		return macFor(ep.mainGateway())
 	}
-	return hostMACFor(ep.IP)
+	return hostMACFor(ep.mainAddress())
 }
 
 // stepHandOver takes what an isolated container sends to the host past the bridge.

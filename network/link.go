@@ -44,11 +44,12 @@ func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
 	return link, linkErr("looking for link", name, err)
 }
 
-// macFor derives a MAC address from an IPv4 address, as Docker does, so that
-// an address keeps its MAC and the neighbours' ARP caches stay true.
+// macFor derives a MAC address from the last four bytes of an address, as Docker
+// does from an IPv4 address, so that an address keeps its MAC and the neighbours'
+// caches stay true.
 func macFor(ip netip.Addr) net.HardwareAddr {
-	b := ip.As4()
-	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
+	b := ip.AsSlice()
+	return append(net.HardwareAddr{0x02, 0x42}, b[len(b)-4:]...)
 }
 
 // hostMACFor is the address of the host's end of the veth pair. It is set so
@@ -91,7 +92,7 @@ func isOurBridge(link netlink.Link, alias string, mac net.HardwareAddr) bool {
 
 // owns says that a link is the network's bridge.
 func (n *Network) owns(link netlink.Link) bool {
-	return isOurBridge(link, n.alias(), macFor(n.Gateway))
+	return isOurBridge(link, n.alias(), macFor(n.mainGateway()))
 }
 
 // owns says that a link is the host's end of the endpoint's veth pair: by its
@@ -101,7 +102,7 @@ func (ep *Endpoint) owns(link netlink.Link) bool {
 	if link.Type() != "veth" {
 		return false
 	}
-	return a.Alias == ep.alias() || (a.Alias == "" && ep.IP.IsValid() && a.HardwareAddr.String() == ep.hostMAC().String())
+	return a.Alias == ep.alias() || (a.Alias == "" && ep.HasAddress() && a.HardwareAddr.String() == ep.hostMAC().String())
 }
 
 // deleteLink removes a link if it is ours. One that is gone is no error.
@@ -116,13 +117,32 @@ func deleteLink(h *netlink.Handle, name string, ours func(netlink.Link) bool) er
 	return nil
 }
 
-// setAddress gives a link an address. That it is there already is no error.
+// setAddress gives a link an address. That it is there already is no error. Nobody
+// else has an IPv6 address of ours, so the kernel need not ask for a second.
 func setAddress(h *netlink.Handle, link netlink.Link, ip netip.Addr, bits int) error {
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(bits, 32)}, Broadcast: broadcast(ip, bits)}
+	a := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(ip, bits))}
+	if ip.Is4() {
+		a.Broadcast = broadcast(ip, bits)
+	} else {
+		a.Flags = unix.IFA_F_NODAD
+	}
 	if err := h.AddrAdd(link, a); err != nil && !errors.Is(err, unix.EEXIST) {
 		return linkErr("adding address "+ip.String()+" to", link.Attrs().Name, err)
 	}
 	return nil
+}
+
+// ipNet is an address and the length of its prefix for netlink.
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// addressWords are those of ip-address(8) that setAddress stands for.
+func addressWords(p netip.Prefix, link string) []string {
+	if p.Addr().Is6() {
+		return []string{"address", "add", p.String(), "dev", link, "nodad"}
+	}
+	return []string{"address", "add", p.String(), "broadcast", "+", "dev", link}
 }
 
 func broadcast(ip netip.Addr, bits int) net.IP {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/network/netns"
 	"github.com/minirt/mini/plan"
 )
@@ -44,7 +43,7 @@ func checkMacvlan(opt *CreateOptions) error {
 	if err := checkLink(opt.Parent); err != nil {
 		return err
 	}
-	if opt.Bridge != "" || opt.NoICC || opt.NoMasquerade || opt.InhibitIPv4 || opt.GatewayMode != "" || opt.Options[hostBinding]+opt.Options[optIsolate] != "" {
+	if opt.Bridge != "" || opt.NoICC || opt.NoMasquerade || opt.InhibitIPv4 || opt.GatewayMode+opt.GatewayMode6 != "" || opt.Options[hostBinding]+opt.Options[optIsolate] != "" {
 		return fmt.Errorf("macvlan has no bridge, no address translation and no rules: its options are parent, macvlan_mode and mtu")
 	}
 	return nil
@@ -69,26 +68,14 @@ func (m *Manager) placeOnParent(n *Network) error {
 		return err
 	}
 	used := subnetsOf(nets, n)
-	if !n.Subnet.IsValid() {
+	if n.AnySubnet || n.AnySubnet6 {
 		if used, err = m.usedPrefixes(n); err != nil {
 			return err
 		}
 	}
-	return n.takeSubnet(used)
-}
-
-// takeSubnet fills in or checks the subnet.
-func (n *Network) takeSubnet(used []ipam.Used) (err error) {
-	if n.Subnet.IsValid() {
-		err = ipam.CheckOverlap(n.Subnet, used)
-	} else {
-		n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used)
-	}
-	if err != nil {
-		return err
-	}
-	n.Gateway = n.pool().GatewayAddr()
-	return n.pool().Validate()
+	err = m.takeSubnets(n, used)
+	n.AnySubnet, n.AnySubnet6 = false, false // it does not move: the wire has its own plan of addresses
+	return err
 }
 
 // parent looks for a link of the host that can have children.
@@ -125,10 +112,10 @@ func (m *Manager) attachMacvlan(ep *Endpoint, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
 	c.begin(&p)
-	p.Add(c.stepChild(m), c.stepAddress(), c.stepChildUp())
-	if ep.DefaultRoute {
-		p.Add(c.stepRoute())
-	}
+	p.Add(c.stepChild(m))
+	p.Add(c.stepAddresses()...)
+	p.Add(c.stepChildUp())
+	p.Add(c.stepRoutes()...)
 	return c.closedAfter(p)
 }
 

@@ -116,9 +116,15 @@ func (m *Manager) defPath(name string) string { return filepath.Join(m.defDir(),
 func (m *Manager) statePath(parts ...string) string {
 	return filepath.Join(append([]string{m.opt.State}, parts...)...)
 }
-func (m *Manager) netDir(n *Network) string      { return m.statePath("networks", n.ID) }
-func (m *Manager) markPath(n *Network) string    { return filepath.Join(m.netDir(n), "up.json") }
-func (m *Manager) leasePath(n *Network) string   { return filepath.Join(m.netDir(n), "addresses") }
+func (m *Manager) netDir(n *Network) string   { return m.statePath("networks", n.ID) }
+func (m *Manager) markPath(n *Network) string { return filepath.Join(m.netDir(n), "up.json") }
+func (m *Manager) leasePath(n *Network, v6 bool) string {
+	name := "addresses"
+	if v6 {
+		name = "addresses6"
+	}
+	return filepath.Join(m.netDir(n), name)
+}
 func (m *Manager) endpointDir(n *Network) string { return filepath.Join(m.netDir(n), "endpoints") }
 func (m *Manager) endpointPath(n *Network, container string) string {
 	return filepath.Join(m.endpointDir(n), container+".json")

@@ -192,7 +192,7 @@ func TestDrop(t *testing.T) {
 	// A record that was cut short, whose owner has an address already.
 	_, cut, err := w.m.intend(def, w.spec("cut"))
 	w.must(err)
-	_, err = w.m.allocate(def, cut, netip.Addr{})
+	_, err = w.m.allocate(def, cut, wish{})
 	w.must(err)
 	w.must(os.Truncate(w.m.endpointPath(def, cut.ContainerID), 10))
 
@@ -210,7 +210,7 @@ func TestDrop(t *testing.T) {
 	if len(eps) != 1 || eps[0].ContainerName != "alive" {
 		t.Errorf("after reaping: %+v", eps)
 	}
-	pool, err := ipam.OpenFile(w.m.leasePath(def), def.pool())
+	pool, err := ipam.OpenFile(w.m.leasePath(def, false), def.pool(false))
 	w.must(err)
 	defer pool.Close()
 	if used, err := pool.Used(); used != 1 || err != nil {

@@ -1,7 +1,9 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +15,7 @@ import (
 // not up, has no containers, and clashes with the host as it is now: two minis
 // with roots of their own choose the same subnet as long as neither is up.
 func (m *Manager) moveAside(n *Network) error {
-	if !n.AnySubnet {
+	if !n.AnySubnet && !n.AnySubnet6 {
 		return nil
 	}
 	if mk, err := m.readMark(n); mk != nil || err != nil {
@@ -36,36 +38,50 @@ func (m *Manager) moveAside(n *Network) error {
 		return err
 	}
 	// The network's own bridge may be there: a crash may have left it.
-	routes, err := m.onLinkRoutes(n.uses)
-	if err != nil || ipam.CheckOverlap(n.Subnet, routes) == nil {
+	routes, err := m.onLinkRoutes(n, n.uses)
+	if err != nil {
 		return err
 	}
-	return m.chooseAgain(n)
+	v4 := n.AnySubnet && ipam.CheckOverlap(n.Subnet, routes) != nil
+	v6 := n.AnySubnet6 && ipam.CheckOverlap(n.Subnet6, routes) != nil
+	if !v4 && !v6 {
+		return nil
+	}
+	return m.chooseAgain(n, v4, v6)
 }
 
-// chooseAgain stores another subnet. The caller holds the network's lock.
-func (m *Manager) chooseAgain(n *Network) error {
+// chooseAgain stores other subnets, of the families that are said. The caller
+// holds the network's lock.
+func (m *Manager) chooseAgain(n *Network, v4, v6 bool) error {
 	unlock, err := lock(m.defPath(".lock"), unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	old := n.Subnet
+	old := n.subnets()
 	used, err := m.usedPrefixes(n)
 	if err != nil {
 		return err
 	}
-	if n.Subnet, err = ipam.NextSubnet(ipam.DefaultPools(), used); err != nil {
+	if v4 {
+		n.Subnet, n.Gateway = netip.Prefix{}, netip.Addr{}
+	}
+	if v6 {
+		n.Subnet6, n.Gateway6 = netip.Prefix{}, netip.Addr{}
+	}
+	if err := m.takeSubnets(n, used); err != nil {
 		return fmt.Errorf("choosing another subnet for network %s: %w", n.Name, err)
 	}
-	n.Gateway = ipam.Config{Subnet: n.Subnet}.GatewayAddr()
-	// Nobody has an address, and the file is for the old subnet.
-	if err := ignoreMissing(os.Remove(m.leasePath(n))); err != nil {
-		return fmt.Errorf("choosing another subnet for network %s: %w", n.Name, err)
+	// Nobody has an address, and the files are for the old subnets.
+	for _, v6 := range []bool{false, true} {
+		err := errors.Join(ignoreMissing(os.Remove(m.leasePath(n, v6))), os.RemoveAll(m.leasePath(n, v6)+ipam.NamedSuffix))
+		if err != nil {
+			return fmt.Errorf("choosing another subnet for network %s: %w", n.Name, err)
+		}
 	}
 	if err := replaceJSON(m.defPath(n.Name), n); err != nil {
 		return err
 	}
-	m.opt.Notice(fmt.Sprintf("network %s moves from subnet %s to %s: the host has another use for the old one", n.Name, old, n.Subnet))
+	m.opt.Notice(fmt.Sprintf("network %s moves from subnet %s to %s: the host has another use for the old one", n.Name, old, n.subnets()))
 	return nil
 }

@@ -143,7 +143,7 @@ func wantNames(t *testing.T, d *Directory, name, want string) {
 	got, err := d.Lookup(name)
 	var addrs []string
 	for _, l := range got {
-		addrs = append(addrs, l.Addr.String())
+		addrs = append(addrs, l.Addrs[0].String())
 	}
 	slices.Sort(addrs)
 	if text := strings.Join(addrs, " "); text != want || err != nil {

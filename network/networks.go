@@ -8,12 +8,10 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/minirt/mini/ipam"
 )
 
 // The drivers, by the names Docker gives them.
@@ -64,6 +62,8 @@ type Network struct {
 	// AnySubnet: the user asked for none. It was chosen, and another is chosen
 	// when it clashes with the host before the network is used.
 	AnySubnet bool `json:"any_subnet,omitempty"`
+	// AnySubnet6 is the same for IPv6.
+	AnySubnet6 bool `json:"any_subnet6,omitempty"`
 	// Parent is the host's link that the containers' links are children of, and
 	// MacvlanMode how they see each other: only with the driver macvlan.
 	Parent      string `json:"parent,omitempty"`
@@ -88,10 +88,6 @@ func (n *Network) tag() string { return short(n.ID) + ":" + n.Name }
 // alias is the tag on the network's link.
 func (n *Network) alias() string { return "mini:" + n.tag() }
 
-func (n *Network) pool() ipam.Config {
-	return ipam.Config{Subnet: n.Subnet, Gateway: n.Gateway, Range: n.IPRange, Reserved: slices.Collect(maps.Values(n.Reserved))}
-}
-
 // CreateOptions describes a network to be. Only Name is needed.
 type CreateOptions struct {
 	Name       string
@@ -100,16 +96,25 @@ type CreateOptions struct {
 	Subnet     netip.Prefix
 	Gateway    netip.Addr
 	IPRange    netip.Prefix
-	Reserved   map[string]netip.Addr // addresses that no container gets, by name
-	Internal   bool
-	MTU        int
-	Bridge     string // name of the link, empty: br-<12 digits of the id>
+	// IPv6 gives the network IPv6 beside IPv4, NoIPv4 takes IPv4 from it.
+	IPv6, NoIPv4 bool
+	// Subnet6, Gateway6 and IPRange6 are those of IPv6. Without a subnet it is a
+	// /64 of unique local addresses.
+	Subnet6  netip.Prefix
+	Gateway6 netip.Addr
+	IPRange6 netip.Prefix
+	Reserved map[string]netip.Addr // addresses that no container gets, by name
+	Internal bool
+	MTU      int
+	Bridge   string // name of the link, empty: br-<12 digits of the id>
 	// GatewayMode is nat, also when empty, routed, nat-unprotected or isolated, as
 	// Docker's gateway_mode_ipv4.
 	GatewayMode string
-	Parent      string // link of the host, for macvlan
-	MacvlanMode string // bridge, also when empty, private, vepa or passthru
-	NoICC       bool   // containers do not reach each other
+	// GatewayMode6 is the same for IPv6.
+	GatewayMode6 string
+	Parent       string // link of the host, for macvlan
+	MacvlanMode  string // bridge, also when empty, private, vepa or passthru
+	NoICC        bool   // containers do not reach each other
 	// NoMasquerade lets packets leave with the container's address.
 	NoMasquerade bool
 	InhibitIPv4  bool // the bridge does not get the gateway's address
@@ -123,14 +128,18 @@ type CreateOptions struct {
 // Create defines a network and stores it. The host is not touched until a
 // container needs the network.
 func (m *Manager) Create(opt CreateOptions) (*Network, error) {
+	unused := opt.unused()
 	opt, err := checkCreate(opt)
 	if err != nil {
 		return nil, err
 	}
+	if len(unused) > 0 {
+		m.opt.Notice("subnet " + strings.Join(unused, ", ") + " is not used: network " + opt.Name + " does not have that family, see --ipv6 and --ipv4")
+	}
 	if predefined(opt.Name) || opt.Name == "default" { // which --network takes for the bridge
 		return nil, errorf(ErrExists, "operation is not permitted on predefined %s network", opt.Name)
 	}
-	if !opt.Subnet.IsValid() {
+	if !opt.NoIPv4 && !opt.Subnet.IsValid() {
 		// The default network has the first choice, whichever is needed first.
 		if _, err := m.load(Bridge); err != nil {
 			return nil, err
@@ -181,11 +190,15 @@ func newNetwork(opt CreateOptions) *Network {
 	n := &Network{
 		ID: newID(), Name: opt.Name, Driver: opt.Driver, Created: time.Now().UTC(),
 		Subnet: opt.Subnet, Gateway: opt.Gateway, IPRange: opt.IPRange,
+		Subnet6: opt.Subnet6, Gateway6: opt.Gateway6, IPRange6: opt.IPRange6, GatewayMode6: opt.GatewayMode6,
 		Reserved: maps.Clone(opt.Reserved), Internal: opt.Internal, Parent: opt.Parent, MacvlanMode: opt.MacvlanMode, GatewayMode: opt.GatewayMode, NoICC: opt.NoICC, NoMasquerade: opt.NoMasquerade, InhibitIPv4: opt.InhibitIPv4, MTU: opt.MTU, Bridge: opt.Bridge,
 		Labels: maps.Clone(opt.Labels), Options: maps.Clone(opt.Options),
 	}
 	if n.Driver == DriverBridge && n.Bridge == "" {
 		n.Bridge = "br-" + short(n.ID)
+	}
+	if n.HasEndpoints() {
+		n.AnySubnet, n.AnySubnet6 = !opt.NoIPv4 && !n.Subnet.IsValid(), opt.IPv6 && !n.Subnet6.IsValid()
 	}
 	return n
 }
@@ -213,8 +226,7 @@ func (m *Manager) chooseSubnet(n *Network) error {
 	if err != nil {
 		return err
 	}
-	n.AnySubnet = !n.Subnet.IsValid()
-	return n.takeSubnet(used)
+	return m.takeSubnets(n, used)
 }
 
 // fixedID is the id of a predefined network. It follows from where the records

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/network/port"
 )
 
@@ -20,6 +21,7 @@ const (
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
 	optInhibit    = "com.docker.network.bridge.inhibit_ipv4"
 	optMode       = "com.docker.network.bridge.gateway_mode_ipv4"
+	optMode6      = "com.docker.network.bridge.gateway_mode_ipv6"
 	optIsolate    = "isolate"
 
 	optParent      = "parent"
@@ -47,7 +49,8 @@ func options() []option {
 		{optICC, "icc", func(o *CreateOptions, v string) error { return setNot(&o.NoICC, v) }},
 		{optMasquerade, "masquerade", func(o *CreateOptions, v string) error { return setNot(&o.NoMasquerade, v) }},
 		{optInhibit, "inhibit_ipv4", func(o *CreateOptions, v string) error { return setBool(&o.InhibitIPv4, v) }},
-		{optMode, "gateway_mode", setGatewayMode},
+		{optMode, "gateway_mode", func(o *CreateOptions, v string) error { return setGatewayMode(&o.GatewayMode, v) }},
+		{optMode6, "gateway_mode_ipv6", func(o *CreateOptions, v string) error { return setGatewayMode(&o.GatewayMode6, v) }},
 		{hostBinding, "host_binding_ipv4", func(_ *CreateOptions, v string) error {
 			_, err := port.ParseHostIP(v)
 			return err
@@ -162,17 +165,19 @@ func checkIsolate(_ *CreateOptions, v string) error {
 	return nil
 }
 
-// checkReserved checks the addresses that no container shall get.
-func checkReserved(opt *CreateOptions, gateway netip.Addr) error {
+// checkReserved checks the addresses of a family that no container shall get.
+func checkReserved(all map[string]netip.Addr, cfg ipam.Config) error {
 	names := make(map[netip.Addr]string)
-	for _, name := range slices.Sorted(maps.Keys(opt.Reserved)) {
-		ip := opt.Reserved[name]
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		ip := all[name]
 		switch {
+		case ip.Is6() != cfg.Subnet.Addr().Is6():
+			continue
 		case name == "":
 			return fmt.Errorf("aux-address %s has no name: want NAME=ADDRESS", ip)
-		case !opt.Subnet.Contains(ip):
-			return fmt.Errorf("aux-address %s=%s is outside subnet %s", name, ip, opt.Subnet)
-		case ip == gateway:
+		case !cfg.Subnet.Contains(ip):
+			return fmt.Errorf("aux-address %s=%s is outside subnet %s", name, ip, cfg.Subnet)
+		case ip == cfg.GatewayAddr():
 			return fmt.Errorf("aux-address %s=%s is the gateway", name, ip)
 		case names[ip] != "":
 			return fmt.Errorf("aux-addresses %s and %s are both %s", names[ip], name, ip)

@@ -88,11 +88,9 @@ func (m *Manager) previewEndpoint(n *Network, spec EndpointSpec) (*Endpoint, err
 	if err != nil {
 		return nil, err
 	}
-	ip, err := m.peek(n, ep, spec.IP)
-	if err != nil {
+	if err := m.takeAddresses(n, ep, spec, m.peek); err != nil {
 		return nil, err
 	}
-	ep.setIP(ip)
 	return ep, previewPorts(ep)
 }
 
@@ -115,20 +113,20 @@ func previewPorts(ep *Endpoint) (err error) {
 }
 
 // peek is allocate without taking the address.
-func (m *Manager) peek(n *Network, ep *Endpoint, want netip.Addr) (ip netip.Addr, err error) {
-	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+func (m *Manager) peek(n *Network, ep *Endpoint, want wish) (ip netip.Addr, err error) {
+	pool, err := ipam.OpenFile(m.leasePath(n, want.v6), n.pool(want.v6))
 	if err != nil {
 		return ip, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if !want.IsValid() {
+	if !want.addr.IsValid() {
 		if ip, err = pool.Peek(); err != nil {
 			return ip, fmt.Errorf("network %s: %w", n.Name, err)
 		}
 		return ip, nil
 	}
-	if err := pool.Check(want); err != nil {
-		return ip, m.explainTaken(n, ep.ContainerID, want, err)
+	if err := pool.Check(want.addr); err != nil {
+		return ip, m.explainTaken(n, ep.ContainerID, want.addr, err)
 	}
-	return want, nil
+	return want.addr, nil
 }

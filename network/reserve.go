@@ -45,9 +45,12 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		ID: newID(), NetworkID: n.ID, NetworkName: n.Name,
 		ContainerID: spec.ContainerID, ContainerName: spec.ContainerName,
 		Tag: short(spec.ContainerID) + ":" + spec.ContainerName, Interface: spec.Interface, HostLink: vethName(spec),
-		PrefixLen: n.Subnet.Bits(), Gateway: n.Gateway, MAC: MAC(spec.MAC),
+		PrefixLen: max(n.Subnet.Bits(), 0), Gateway: n.Gateway, MAC: MAC(spec.MAC),
+		PrefixLen6: max(n.Subnet6.Bits(), 0), Gateway6: n.Gateway6,
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases, Hostname: spec.Hostname,
-		DefaultRoute: spec.DefaultRoute && !n.Internal, routeWhy: spec.RouteWhy, Isolated: n.NoICC, Created: time.Now().UTC(),
+		DefaultRoute:  spec.DefaultRoute && !n.Internal && n.HasIPv4(),
+		DefaultRoute6: spec.DefaultRoute6 && !n.Internal && n.HasIPv6(),
+		routeWhy:      spec.RouteWhy, routeWhy6: spec.RouteWhy6, Isolated: n.NoICC, Created: time.Now().UTC(),
 	}
 	ep.onParent(n)
 	n.addHostIP(ep.Ports, spec.HostIP)
@@ -110,13 +113,11 @@ func (m *Manager) createRecord(n *Network, ep *Endpoint) error {
 	return nil
 }
 
-// claim takes the address and the ports, and records them.
+// claim takes the addresses and the ports, and records them.
 func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
-	ip, err := m.allocate(n, ep, spec.IP)
-	if err != nil {
+	if err := m.takeAddresses(n, ep, spec, m.allocate); err != nil {
 		return err
 	}
-	ep.setIP(ip)
 	if err := m.bindPorts(ep); err != nil {
 		return err
 	}
@@ -133,34 +134,51 @@ func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
 	return m.save(ep)
 }
 
-func (ep *Endpoint) setIP(ip netip.Addr) {
-	ep.IP = ip
-	if ep.MAC == nil {
-		ep.MAC = MAC(macFor(ip))
-	}
+// wish is an address of a family that an endpoint wants, zero for any.
+type wish struct {
+	v6   bool
+	addr netip.Addr
 }
 
-// allocate takes want, or the next free address.
-func (m *Manager) allocate(n *Network, ep *Endpoint, want netip.Addr) (ip netip.Addr, err error) {
+// takeAddresses fills in the endpoint's addresses, which come from take.
+func (m *Manager) takeAddresses(n *Network, ep *Endpoint, spec EndpointSpec, take func(*Network, *Endpoint, wish) (netip.Addr, error)) (err error) {
+	if n.HasIPv4() {
+		if ep.IP, err = take(n, ep, wish{false, spec.IP}); err != nil {
+			return err
+		}
+	}
+	if n.HasIPv6() {
+		if ep.IP6, err = take(n, ep, wish{true, spec.IP6}); err != nil {
+			return err
+		}
+	}
+	if ep.MAC == nil {
+		ep.MAC = MAC(macFor(ep.mainAddress()))
+	}
+	return nil
+}
+
+// allocate takes the address that is wanted, or the next free one.
+func (m *Manager) allocate(n *Network, ep *Endpoint, want wish) (ip netip.Addr, err error) {
 	owner, err := ipam.ParseOwner(ep.ContainerID)
 	if err != nil {
 		return ip, err
 	}
-	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	pool, err := ipam.OpenFile(m.leasePath(n, want.v6), n.pool(want.v6))
 	if err != nil {
 		return ip, fmt.Errorf("opening the addresses of network %s: %w", n.Name, err)
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if !want.IsValid() {
+	if !want.addr.IsValid() {
 		if ip, err = pool.Allocate(owner); err != nil {
 			return ip, fmt.Errorf("network %s: %w", n.Name, err)
 		}
 		return ip, nil
 	}
-	if err := pool.AllocateAddr(want, owner); err != nil {
-		return ip, m.explainTaken(n, ep.ContainerID, want, err)
+	if err := pool.AllocateAddr(want.addr, owner); err != nil {
+		return ip, m.explainTaken(n, ep.ContainerID, want.addr, err)
 	}
-	return want, nil
+	return want.addr, nil
 }
 
 // explainTaken names the container that has an address.
@@ -168,7 +186,7 @@ func (m *Manager) explainTaken(n *Network, self string, ip netip.Addr, err error
 	if errors.Is(err, ipam.ErrTaken) {
 		eps, listErr := m.Endpoints(n)
 		for _, ep := range eps {
-			if listErr == nil && ep.IP == ip && ep.ContainerID != self {
+			if listErr == nil && slices.Contains(ep.Addresses(), ip) && ep.ContainerID != self {
 				return fmt.Errorf("network %s: address %s is already in use by container %s: %w", n.Name, ip, ep.ContainerName, ipam.ErrTaken)
 			}
 		}
@@ -204,24 +222,36 @@ func (m *Manager) Release(ep *Endpoint) error {
 	return ignoreMissing(os.Remove(path))
 }
 
-// releaseAddresses frees the endpoint's address. An intent without one may
+// releaseAddresses frees the endpoint's addresses. An intent without one may
 // have taken it all the same, so all that its owner has is freed.
-func (m *Manager) releaseAddresses(ep *Endpoint) (err error) {
-	owner, err := ipam.ParseOwner(ep.ContainerID)
-	if err != nil {
-		return err
-	}
+func (m *Manager) releaseAddresses(ep *Endpoint) error {
 	n, err := m.definition(ep)
 	if err != nil || n == nil {
 		return err
 	}
-	pool, err := ipam.OpenFile(m.leasePath(n), n.pool())
+	var errs []error
+	for _, f := range n.families() {
+		have := ep.IP
+		if f.v6 {
+			have = ep.IP6
+		}
+		errs = append(errs, m.releaseAddress(n, ep, wish{f.v6, have}))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) releaseAddress(n *Network, ep *Endpoint, have wish) (err error) {
+	owner, err := ipam.ParseOwner(ep.ContainerID)
+	if err != nil {
+		return err
+	}
+	pool, err := ipam.OpenFile(m.leasePath(n, have.v6), n.pool(have.v6))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
-	if ep.IP.IsValid() {
-		_, err = pool.Release(ep.IP, owner)
+	if have.addr.IsValid() {
+		_, err = pool.Release(have.addr, owner)
 		return err
 	}
 	var mine []netip.Addr

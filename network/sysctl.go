@@ -9,10 +9,16 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
+// sysctlPath is where a sysctl is. As for sysctl(8), a slash in the key is a dot
+// of a link's name.
+func sysctlPath(key string) string {
+	return "/proc/sys/" + strings.NewReplacer(".", "/", "/", ".").Replace(key)
+}
+
 // setSysctl writes a sysctl of the calling thread's network namespace, unless
 // it has that value. It gives the value from before.
 func setSysctl(key, value string) (old string, err error) {
-	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
+	path := sysctlPath(key)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("reading sysctl %s: %w", key, err)
@@ -29,12 +35,12 @@ func setSysctl(key, value string) (old string, err error) {
 
 // isOn tells whether a sysctl is 1. One that cannot be read is as good as on.
 func isOn(key string) bool {
-	data, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+	data, err := os.ReadFile(sysctlPath(key))
 	return err != nil || string(bytes.TrimSpace(data)) == "1"
 }
 
 func writeSysctl(key, value string) error {
-	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
+	path := sysctlPath(key)
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {
 		return fmt.Errorf("setting sysctl %s to %s: %w", key, value, err)
 	}

@@ -179,11 +179,16 @@ func (m *Manager) markReady(n *Network, mk *mark) error {
 // checkClash compares the subnet with the host's routes as they are now: they
 // may have changed since the network was created.
 func (m *Manager) checkClash(n *Network) error {
-	routes, err := m.onLinkRoutes(n.uses)
+	routes, err := m.onLinkRoutes(n, n.uses)
 	if err != nil {
 		return err
 	}
-	return ipam.CheckOverlap(n.Subnet, routes)
+	for _, f := range n.families() {
+		if err := ipam.CheckOverlap(f.subnet, routes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // layout decides what the network looks like on this host. It reads only.
@@ -238,7 +243,7 @@ func (m *Manager) fit(n *Network, mk *mark, link netlink.Link) (err error) {
 	}
 	mk.Found = nil
 	if mk.MTU = n.MTU; mk.MTU == 0 {
-		mk.MTU, err = m.hostMTU()
+		mk.MTU, err = m.hostMTU(n)
 	}
 	return err
 }

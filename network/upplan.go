@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/plan"
@@ -30,7 +31,7 @@ func (m *Manager) UpPlan(n *Network) (plan.Plan, error) {
 // networks share are part of it.
 func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
 	p := plan.Plan{Title: "bring network " + n.Name + " up"}
-	p.Add(stepForward())
+	p.Add(m.forwardSteps(n)...)
 	rules := &ruleSteps{m: m}
 	if base {
 		set := firewall.Base(mk.Prefix, m.owner, false)
@@ -53,31 +54,14 @@ func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
 	if mk.Found != nil {
 		return m.adoptSteps(n, mk)
 	}
-	steps := []plan.Step{m.stepBridge(n, mk)}
-	if n.hasAddress() {
-		steps = append(steps, m.stepGateway(n, mk))
+	steps := append([]plan.Step{m.stepBridge(n, mk)}, n.stepIPv6(mk)...)
+	for _, a := range n.bridgeAddresses(mk) {
+		steps = append(steps, m.stepGateway(mk, a))
 	}
 	if n.translates() {
 		steps = append(steps, stepLocalnet(mk))
 	}
-	if n.Internal && hasIPv6() {
-		steps = append(steps, stepNoIPv6(mk))
-	}
 	return append(steps, m.stepBridgeUp(mk))
-}
-
-// stepNoIPv6 closes the bridge of an internal network to IPv6: no rule guards it.
-func stepNoIPv6(mk *mark) plan.Step {
-	key := "net.ipv6.conf." + mk.Bridge + ".disable_ipv6"
-	return plan.Step{
-		Name: "keep IPv6 off " + mk.Bridge,
-		Why:  "The host shall not be reached from an internal network. The rules say so for IPv4; the kernel would give the bridge an IPv6 address of its own.",
-		Cmds: []string{sysctlCommand(key, "1")},
-		Do: func(context.Context) error {
-			_, err := setSysctl(key, "1")
-			return err
-		},
-	}
 }
 
 // stepForward has no undo: others may rely on forwarding by then.
@@ -94,7 +78,7 @@ func stepForward() plan.Step {
 }
 
 func (m *Manager) stepBridge(n *Network, mk *mark) plan.Step {
-	mac := macFor(n.Gateway)
+	mac := macFor(n.mainGateway())
 	made := false
 	return plan.Step{
 		Name: "create bridge " + mk.Bridge,
@@ -121,12 +105,11 @@ func (m *Manager) stepBridge(n *Network, mk *mark) plan.Step {
 	}
 }
 
-func (m *Manager) stepGateway(n *Network, mk *mark) plan.Step {
-	addr := fmt.Sprintf("%s/%d", n.Gateway, n.Subnet.Bits())
-	return plan.Step{
-		Name: "give " + mk.Bridge + " the address " + addr,
+func (m *Manager) stepGateway(mk *mark, a netip.Prefix) plan.Step {
+	step := plan.Step{
+		Name: "give " + mk.Bridge + " the address " + a.String(),
 		Why:  "It is the gateway of the containers, and makes the host a member of their network.",
-		Cmds: []string{plan.Command("ip", "address", "add", addr, "broadcast", "+", "dev", mk.Bridge)},
+		Cmds: []string{plan.Command(append([]string{"ip"}, addressWords(a, mk.Bridge)...)...)},
 		Do: func(context.Context) error {
 			h, err := m.host()
 			if err != nil {
@@ -136,13 +119,17 @@ func (m *Manager) stepGateway(n *Network, mk *mark) plan.Step {
 			if err != nil {
 				return linkErr("looking for bridge", mk.Bridge, err)
 			}
-			return setAddress(h, link, n.Gateway, n.Subnet.Bits())
+			return setAddress(h, link, a.Addr(), a.Bits())
 		},
 	}
+	if a.Addr().Is6() {
+		step.Why += " Nobody else can have it, so that the kernel need not ask: nodad."
+	}
+	return step
 }
 
 func stepLocalnet(mk *mark) plan.Step {
-	key := "net.ipv4.conf." + mk.Bridge + ".route_localnet"
+	key := linkKey("ipv4", mk.Bridge, "route_localnet")
 	return plan.Step{
 		Name: "let 127.0.0.1 reach " + mk.Bridge,
 		Why:  "A connection to 127.0.0.1 and a published port is routed to the container with a loopback source address, which the kernel otherwise refuses. Only this bridge is opened.",

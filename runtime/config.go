@@ -80,6 +80,7 @@ type DNS struct {
 type NetworkAttachment struct {
 	Network string           `json:"network"`      // name
 	IP      netip.Addr       `json:"ip,omitempty"` // zero: any free one
+	IP6     netip.Addr       `json:"ip6,omitzero"` // the same for IPv6
 	MAC     net.HardwareAddr `json:"mac,omitempty"`
 	Aliases []string         `json:"aliases,omitempty"`
 	// GwPriority decides which network gives the default route: see [gatewayOf].

@@ -45,8 +45,15 @@ func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error 
 	if c.on(n.Name) >= 0 {
 		return errorf(ErrExists, "endpoint with name %s already exists in network %s", c.Config.Name, n.Name)
 	}
-	if a.IP.IsValid() && !n.Subnet.Contains(a.IP) {
-		return errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", a.IP, n.Subnet, n.Name)
+	return a.fits(n)
+}
+
+// fits says whether the network can give what is asked of it.
+func (a *NetworkAttachment) fits(n *network.Network) error {
+	for _, ip := range []netip.Addr{a.IP, a.IP6} {
+		if err := n.CheckAddress(ip); err != nil {
+			return errorf(ErrInvalid, "%s", err.Error())
+		}
 	}
 	return nil
 }
@@ -96,7 +103,7 @@ func (m *monitor) connectNetwork(a NetworkAttachment, observe plan.Observer) err
 	if err != nil {
 		return errors.Join(err, m.c.change(func(cfg *Config) { cfg.leave(n.Name) }))
 	}
-	return m.updateEtc(nil, []netip.Addr{ep.IP})
+	return m.updateEtc(nil, ep.Addresses())
 }
 
 func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.Observer) (*network.Endpoint, error) {
@@ -105,27 +112,24 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.O
 		return nil, err
 	}
 	defer ns.Close()
-	gw, err := m.r.gatewayOf(m.c.Config.Networks)
+	gws, err := m.r.gatewayOf(m.c.Config.Networks)
 	if err != nil {
 		return nil, err
 	}
 	spec := attachmentSpec(&m.c.Config, a, m.freeInterface())
-	takesOver := gw.name == n.Name
-	if takesOver && m.gateway() == nil {
-		gw.give(&spec, &m.c.Config, m.wishes)
-	}
+	gws.give(&spec, m.free(gws.of(n.Name)), &m.c.Config, m.wishes)
 	ep, err := m.r.Networks.Reserve(n, spec)
 	if err != nil {
 		return nil, err
 	}
-	ctx, before, from := context.Background(), m.endpoints, m.gateway()
+	ctx, before, publisher := context.Background(), m.endpoints, m.gateway()
 	err = m.join(ctx, ep, ns, observe)
 	if err == nil {
 		m.endpoints = append(m.endpoints, ep)
 		err = m.serveNames(ctx, observe)
 	}
-	if err == nil && takesOver && from != nil {
-		err = m.handOver(ctx, network.HandoverSpec{From: from, To: ep, Namespace: ns, Why: gw.why}, observe)
+	if err == nil {
+		err = m.takeOver(ctx, ep, gws, publisher, observe)
 		err = errors.Join(err, m.serveNames(ctx, observe)) // host.mini.internal is elsewhere now
 	}
 	if err != nil {
@@ -170,7 +174,7 @@ func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
 		return err
 	}
 	m.endpoints = slices.Delete(m.endpoints, i, i+1)
-	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.serveNames(ctx, observe), m.updateEtc([]netip.Addr{ep.IP}, nil))
+	return errors.Join(m.c.change(func(cfg *Config) { cfg.leave(name) }), m.serveNames(ctx, observe), m.updateEtc(ep.Addresses(), nil))
 }
 
 // Preview gives a shell script that builds by hand the network that a

@@ -9,57 +9,103 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// gateway is the network that gives a container its default route and has its
-// published ports.
+// gateway is the network that gives a container its default route of a family.
 type gateway struct {
 	name string // empty: none does
 	why  string // it is this one; empty when there was no choice
 }
 
-// gatewayOf chooses among a container's networks: the highest priority, of
-// equal ones the first. An internal network leads nowhere and never is it.
-func (r *Runtime) gatewayOf(list []NetworkAttachment) (gw gateway, err error) {
-	best, rivals, tied := NetworkAttachment{}, 0, false
+// gateways are those of both families.
+type gateways struct{ v4, v6 gateway }
+
+// publisher is the network that has the published ports: the gateway of IPv4, or
+// that of IPv6 where there is none.
+func (g gateways) publisher() string {
+	if g.v4.name != "" {
+		return g.v4.name
+	}
+	return g.v6.name
+}
+
+// of gives what a network has to have.
+func (g gateways) of(name string) network.Gateway {
+	return network.Gateway{Route4: name == g.v4.name, Route6: name == g.v6.name, Ports: name == g.publisher()}
+}
+
+// gatewayOf chooses among a container's networks, for each family among those that
+// have it: the highest priority, of equal ones the first. An internal network
+// leads nowhere and never is it.
+func (r *Runtime) gatewayOf(list []NetworkAttachment) (g gateways, err error) {
+	v4, v6 := choice{family: "IPv4", total: len(list)}, choice{family: "IPv6", total: len(list)}
 	for _, a := range list {
 		n, err := r.Networks.Find(a.Network)
 		if err != nil {
-			return gw, err
+			return g, err
 		}
-		if n.Internal {
-			continue
-		}
-		rivals++
-		switch {
-		case rivals == 1 || a.GwPriority > best.GwPriority:
-			best, tied = a, false
-		case a.GwPriority == best.GwPriority:
-			tied = true
-		}
+		v4.consider(a, n.HasIPv4(), n.Internal)
+		v6.consider(a, n.HasIPv6(), n.Internal)
 	}
-	gw.name = best.Network
+	return gateways{v4.made(), v6.made()}, nil
+}
+
+// choice is the choice of a gateway while the networks are looked at.
+type choice struct {
+	family        string
+	total, rivals int
+	lacking       bool // some of the networks do not have the family
+	tied          bool
+	best          NetworkAttachment
+}
+
+func (c *choice) consider(a NetworkAttachment, has, internal bool) {
+	c.lacking = c.lacking || !has
+	if !has || internal {
+		return
+	}
+	c.rivals++
 	switch {
-	case rivals == 0 || len(list) == 1:
-	case rivals == 1:
-		gw.why = fmt.Sprintf("Of the container's %d networks, %s is the one that is not internal.", len(list), gw.name)
-	case tied:
-		gw.why = fmt.Sprintf("Of the container's %d networks, %s is the first with the highest gw-priority, %d.", len(list), gw.name, best.GwPriority)
-	default:
-		gw.why = fmt.Sprintf("Of the container's %d networks, %s has the highest gw-priority, %d.", len(list), gw.name, best.GwPriority)
+	case c.rivals == 1 || a.GwPriority > c.best.GwPriority:
+		c.best, c.tied = a, false
+	case a.GwPriority == c.best.GwPriority:
+		c.tied = true
 	}
-	return gw, nil
+}
+
+func (c *choice) made() gateway {
+	gw := gateway{name: c.best.Network}
+	if c.rivals == 0 || c.total == 1 {
+		return gw
+	}
+	with := ""
+	if c.lacking {
+		with = " with " + c.family
+	}
+	switch {
+	case c.rivals == 1:
+		gw.why = fmt.Sprintf("Of the container's %d networks, %s is the one%s that is not internal.", c.total, gw.name, with)
+	case c.tied:
+		gw.why = fmt.Sprintf("Of the container's %d networks%s, %s is the first with the highest gw-priority, %d.", c.total, with, gw.name, c.best.GwPriority)
+	default:
+		gw.why = fmt.Sprintf("Of the container's %d networks%s, %s has the highest gw-priority, %d.", c.total, with, gw.name, c.best.GwPriority)
+	}
+	return gw
 }
 
 // give adds to an endpoint what the gateway has.
-func (gw gateway) give(spec *network.EndpointSpec, cfg *Config, ports []port.Mapping) {
-	spec.DefaultRoute, spec.RouteWhy, spec.Ports, spec.HostIP = true, gw.why, ports, cfg.PublishIP
+func (g gateways) give(spec *network.EndpointSpec, has network.Gateway, cfg *Config, ports []port.Mapping) {
+	spec.DefaultRoute, spec.RouteWhy = has.Route4, g.v4.why
+	spec.DefaultRoute6, spec.RouteWhy6 = has.Route6, g.v6.why
+	if has.Ports {
+		spec.Ports, spec.HostIP = ports, cfg.PublishIP
+	}
 }
 
 // requests describes the container's place on each of its networks.
 func (r *Runtime) requests(cfg *Config) (out []network.Request, err error) {
-	var gw gateway
-	if len(cfg.Networks) == 1 {
-		gw.name = cfg.Networks[0].Network // no choice, and nothing to look up
-	} else if gw, err = r.gatewayOf(cfg.Networks); err != nil {
+	var gws gateways
+	if len(cfg.Networks) == 1 { // no choice, and nothing to look up
+		gws = gateways{gateway{name: cfg.Networks[0].Network}, gateway{name: cfg.Networks[0].Network}}
+	} else if gws, err = r.gatewayOf(cfg.Networks); err != nil {
 		return nil, err
 	}
 	for i, a := range cfg.Networks {
@@ -69,41 +115,87 @@ func (r *Runtime) requests(cfg *Config) (out []network.Request, err error) {
 		}
 		spec := attachmentSpec(cfg, a, i)
 		// With internal networks only, the first one says that it publishes nothing.
-		if a.Network == gw.name || (gw.name == "" && i == 0) {
-			gw.give(&spec, cfg, cfg.Published())
-		}
+		has := gws.of(a.Network)
+		has.Ports = has.Ports || gws.publisher() == "" && i == 0
+		gws.give(&spec, has, cfg, cfg.Published())
 		out = append(out, network.Request{Network: n, Spec: spec})
 	}
 	return out, nil
 }
 
-// succeed lets another network take over from one that the container leaves.
+// hasOf gives what an endpoint has. Publisher is the one with the ports, or nil.
+func hasOf(ep, publisher *network.Endpoint) network.Gateway {
+	return network.Gateway{Route4: ep.DefaultRoute, Route6: ep.DefaultRoute6, Ports: ep == publisher}
+}
+
+// gatewayParts gives the parts of a gateway, one by one.
+func gatewayParts(g *network.Gateway) []*bool { return []*bool{&g.Route4, &g.Route6, &g.Ports} }
+
+// free gives what of wanted no endpoint has.
+func (m *monitor) free(wanted network.Gateway) network.Gateway {
+	publisher := m.gateway()
+	for _, ep := range m.endpoints {
+		has := hasOf(ep, publisher)
+		for i, part := range gatewayParts(&wanted) {
+			*part = *part && !*gatewayParts(&has)[i]
+		}
+	}
+	return wanted
+}
+
+// takeOver lets an endpoint that has come have what the gateways say, as far as
+// others have it: those that were there, and the publisher among them.
+func (m *monitor) takeOver(ctx context.Context, to *network.Endpoint, gws gateways, publisher *network.Endpoint, observe plan.Observer) error {
+	for _, from := range m.endpoints {
+		if from == to {
+			continue
+		}
+		if moves := both(gws.of(to.NetworkName), hasOf(from, publisher)); moves != (network.Gateway{}) {
+			if err := m.handOver(ctx, from, to, moves, gws, observe); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// both gives what is in a and in b.
+func both(a, b network.Gateway) network.Gateway {
+	return network.Gateway{Route4: a.Route4 && b.Route4, Route6: a.Route6 && b.Route6, Ports: a.Ports && b.Ports}
+}
+
+// succeed lets other networks take over from one that the container leaves. What
+// no other can have is given back with the endpoint.
 func (m *monitor) succeed(ctx context.Context, leaving *network.Endpoint, observe plan.Observer) error {
-	if !leaving.DefaultRoute {
+	has := hasOf(leaving, m.gateway())
+	if has == (network.Gateway{}) {
 		return nil
 	}
 	left := m.c.Config
 	left.Networks = append([]NetworkAttachment(nil), left.Networks...)
 	left.leave(leaving.NetworkName)
-	gw, err := m.r.gatewayOf(left.Networks)
+	gws, err := m.r.gatewayOf(left.Networks)
 	if err != nil {
 		return err
 	}
-	for _, ep := range m.endpoints {
-		if ep.NetworkName != gw.name {
-			continue
+	for _, to := range m.endpoints {
+		if moves := both(has, gws.of(to.NetworkName)); to != leaving && moves != (network.Gateway{}) {
+			if err := m.handOver(ctx, leaving, to, moves, gws, observe); err != nil {
+				return err
+			}
 		}
-		ns, err := m.netns()
-		if err != nil {
-			return err
-		}
-		defer ns.Close()
-		return m.handOver(ctx, network.HandoverSpec{From: leaving, To: ep, Namespace: ns, Why: gw.why}, observe)
 	}
-	return nil // none is left: the ports are given back with the endpoint
+	return nil
 }
 
-func (m *monitor) handOver(ctx context.Context, s network.HandoverSpec, observe plan.Observer) error {
-	s.Ports, s.HostIP = m.wishes, m.c.Config.PublishIP
-	return m.r.Networks.Handover(ctx, s, observe)
+func (m *monitor) handOver(ctx context.Context, from, to *network.Endpoint, moves network.Gateway, gws gateways, observe plan.Observer) error {
+	ns, err := m.netns()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return m.r.Networks.Handover(ctx, network.HandoverSpec{
+		From: from, To: to, Namespace: ns, Moves: moves, Why: gws.v4.why, Why6: gws.v6.why,
+		Ports: m.wishes, HostIP: m.c.Config.PublishIP,
+	}, observe)
 }

@@ -46,7 +46,7 @@ func TestGatewayOf(t *testing.T) {
 			list = append(list, NetworkAttachment{Network: name, GwPriority: n})
 		}
 		got, err := r.gatewayOf(list)
-		if err != nil || got.name != c.want || !strings.HasSuffix(got.why, c.why) || (c.why == "") != (got.why == "") {
+		if err != nil || got.v4.name != c.want || !strings.HasSuffix(got.v4.why, c.why) || (c.why == "") != (got.v4.why == "") {
 			t.Errorf("%s: got %+v, %v, want %s: %s", c.list, got, err, c.want, c.why)
 		}
 	}

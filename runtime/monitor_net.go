@@ -32,7 +32,7 @@ func (m *monitor) reserve() error {
 func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
 	return network.EndpointSpec{
 		ContainerID: cfg.ID, ContainerName: cfg.Name, Interface: "eth" + strconv.Itoa(number),
-		IP: a.IP, MAC: a.MAC, Aliases: a.Aliases, Hostname: cfg.Hostname,
+		IP: a.IP, IP6: a.IP6, MAC: a.MAC, Aliases: a.Aliases, Hostname: cfg.Hostname,
 	}
 }
 

@@ -45,15 +45,19 @@ func (c *Container) RemovePorts(_ context.Context, req PortRequest) error {
 	return err
 }
 
-// gateway gives the endpoint with the default route and the published ports,
-// or nil.
+// gateway gives the endpoint with the published ports, or nil: the one with the
+// default route of IPv4, or of IPv6 where there is none.
 func (m *monitor) gateway() *network.Endpoint {
+	var v6 *network.Endpoint
 	for _, ep := range m.endpoints {
 		if ep.DefaultRoute {
 			return ep
 		}
+		if ep.DefaultRoute6 {
+			v6 = ep
+		}
 	}
-	return nil
+	return v6
 }
 
 // publisher gives the endpoint that ports are published on, or says why there

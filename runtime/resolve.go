@@ -218,8 +218,8 @@ func (r *Runtime) resolveAttachment(cfg *Config, i int) (*network.Network, error
 		return nil, errorf(ErrInvalid, "conflicting options: network %s cannot be combined with other networks", n.Name)
 	case slices.ContainsFunc(cfg.Networks[:i], func(b NetworkAttachment) bool { return b.Network == n.Name }):
 		return nil, errorf(ErrInvalid, "network %q is specified multiple times", n.Name)
-	case n.HasEndpoints() && a.IP.IsValid() && !n.Subnet.Contains(a.IP):
-		return nil, errorf(ErrInvalid, "invalid address %s: it is not in the subnet %s of network %s", a.IP, n.Subnet, n.Name)
+	case n.HasEndpoints():
+		return n, a.fits(n)
 	}
 	return n, nil
 }

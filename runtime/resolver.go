@@ -47,7 +47,7 @@ type askedServers struct {
 // view is where the container is connected. It is replaced, never changed.
 type view struct {
 	networks []*network.Directory // those with names: that of the default route, then as its interfaces
-	gateway  netip.Addr           // of the default route, if there is one and it is the host
+	gateways []netip.Addr         // of the default routes that lead to the host
 	outside  bool                 // not all its networks are internal
 }
 
@@ -81,11 +81,11 @@ func (rs *resolver) connected(endpoints []*network.Endpoint) error {
 			return err
 		}
 		first := len(v.networks)
-		if ep.DefaultRoute {
+		if ep.DefaultRoute || ep.DefaultRoute6 && v.gateways == nil {
 			first = 0
-			if ep.Parent == "" { // else the gateway is somebody else
-				v.gateway = ep.Gateway
-			}
+		}
+		if ep.Parent == "" { // else the gateway is somebody else
+			v.gateways = append(v.gateways, leading(ep)...)
 		}
 		if n.HasNames() {
 			v.networks = slices.Insert(v.networks, first, rs.directory(n))
@@ -93,6 +93,17 @@ func (rs *resolver) connected(endpoints []*network.Endpoint) error {
 	}
 	rs.view.Store(v)
 	return nil
+}
+
+// leading gives the gateways of the default routes that are by an endpoint.
+func leading(ep *network.Endpoint) (all []netip.Addr) {
+	if ep.DefaultRoute {
+		all = append(all, ep.Gateway)
+	}
+	if ep.DefaultRoute6 {
+		all = append(all, ep.Gateway6)
+	}
+	return all
 }
 
 // leadOutside tells whether not all networks of the endpoints are internal.
@@ -133,10 +144,7 @@ func (rs *resolver) Addrs(name string) (addrs []netip.Addr, known bool) {
 		}
 	}
 	if hostNames[name] {
-		if v.gateway.IsValid() {
-			addrs = []netip.Addr{v.gateway}
-		}
-		return addrs, true
+		return v.gateways, true
 	}
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
@@ -161,7 +169,7 @@ func (rs *resolver) living(d *network.Directory, name string) []netip.Addr {
 	var addrs []netip.Addr
 	for _, l := range listings {
 		if rs.lives(l.ContainerID) {
-			addrs = append(addrs, l.Addr)
+			addrs = append(addrs, l.Addrs...)
 		}
 	}
 	return addrs

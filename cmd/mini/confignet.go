@@ -25,7 +25,7 @@ func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
 	if cfg.DNS, err = parseDNS(v); err != nil {
 		return nil, err
 	}
-	global, err := parseAttachment(v.String("ip"), v.String("mac-address"), v.StringSlice("network-alias"))
+	global, err := parseAttachment(attachmentTexts{v.String("ip"), v.String("ip6"), v.String("mac-address"), v.StringSlice("network-alias")})
 	if err == nil {
 		err = addGlobal(&cfg.Networks[0], global)
 	}
@@ -40,7 +40,7 @@ func setNetwork(cfg *runtime.Config, v values) (warnings []string, err error) {
 	if cfg.NetworkMode == network.Host && (len(cfg.Ports) > 0 || cfg.PublishAll) {
 		warnings = append(warnings, "Published ports are discarded when using host network mode")
 	}
-	if a := cfg.Networks[0]; len(cfg.Networks) == 1 && !a.IP.IsValid() && a.MAC == nil && a.Aliases == nil && a.GwPriority == 0 {
+	if a := cfg.Networks[0]; len(cfg.Networks) == 1 && !a.IP.IsValid() && !a.IP6.IsValid() && a.MAC == nil && a.Aliases == nil && a.GwPriority == 0 {
 		cfg.Networks = nil // the mode says it all
 	}
 	return warnings, nil
@@ -101,24 +101,34 @@ func parseDNS(v values) (dns runtime.DNS, err error) {
 	return dns, nil
 }
 
-// parseAttachment reads --ip, --mac-address and aliases, each of which may be
-// empty.
-func parseAttachment(ip, mac string, aliases []string) (a runtime.NetworkAttachment, err error) {
-	if ip != "" {
-		if a.IP, err = netip.ParseAddr(ip); err != nil || !a.IP.Is4() {
-			return a, fmt.Errorf("invalid IPv4 address: %s", ip)
+// attachmentTexts are what --ip, --ip6, --mac-address and the aliases say. Each may
+// be empty.
+type attachmentTexts struct {
+	ip, ip6, mac string
+	aliases      []string
+}
+
+func parseAttachment(t attachmentTexts) (a runtime.NetworkAttachment, err error) {
+	if t.ip != "" {
+		if a.IP, err = netip.ParseAddr(t.ip); err != nil || !a.IP.Is4() {
+			return a, fmt.Errorf("invalid IPv4 address: %s", t.ip)
 		}
 	}
-	if mac != "" {
-		if a.MAC, err = net.ParseMAC(mac); err != nil || len(a.MAC) != 6 {
-			return a, fmt.Errorf("%s is not a valid mac address", mac)
+	if t.ip6 != "" {
+		if a.IP6, err = netip.ParseAddr(t.ip6); err != nil || !a.IP6.Is6() || !plain(a.IP6) {
+			return a, fmt.Errorf("invalid IPv6 address: %s", t.ip6)
+		}
+	}
+	if t.mac != "" {
+		if a.MAC, err = net.ParseMAC(t.mac); err != nil || len(a.MAC) != 6 {
+			return a, fmt.Errorf("%s is not a valid mac address", t.mac)
 		}
 		if a.MAC[0]&1 != 0 {
-			return a, fmt.Errorf("%s is not a valid mac address: it is a multicast address", mac)
+			return a, fmt.Errorf("%s is not a valid mac address: it is a multicast address", t.mac)
 		}
 	}
-	if len(aliases) > 0 {
-		a.Aliases = aliases
+	if len(t.aliases) > 0 {
+		a.Aliases = t.aliases
 	}
 	return a, nil
 }
@@ -141,7 +151,7 @@ func checkMode(cfg *runtime.Config, a runtime.NetworkAttachment) error {
 		return errors.New("conflicting options: port exposing and the container type network mode")
 	case !own && a.MAC != nil:
 		return errors.New("conflicting options: mac-address and the network mode")
-	case !own && a.IP.IsValid():
+	case !own && (a.IP.IsValid() || a.IP6.IsValid()):
 		return errors.New("conflicting options: ip and the network mode")
 	case !own && a.Aliases != nil, mode == network.Bridge && a.Aliases != nil:
 		return errors.New("network-scoped alias is supported only for containers in user defined networks")

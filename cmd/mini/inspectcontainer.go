@@ -215,13 +215,14 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 		s.Networks[a.Network].Aliases, s.Networks[a.Network].GwPriority = a.Aliases, a.GwPriority
 	}
 	for _, ep := range eps {
-		if !ep.IP.IsValid() {
+		if !ep.HasAddress() {
 			continue // its owner is only about to connect
 		}
 		j := &endpointJSON{
 			Aliases: ep.Aliases, DNSNames: ep.DNSNames(), NetworkID: ep.NetworkID, EndpointID: ep.ID, Gateway: addrText(ep.Gateway),
-			IPAddress: ep.IP.String(), IPPrefixLen: ep.PrefixLen, MacAddress: ep.MAC.String(),
-			Interface: ep.Interface, HostLink: ep.HostLink, DefaultRoute: ep.DefaultRoute,
+			IPAddress: addrText(ep.IP), IPPrefixLen: ep.PrefixLen, MacAddress: ep.MAC.String(),
+			IPv6Gateway: addrText(ep.Gateway6), GlobalIPv6Address: addrText(ep.IP6), GlobalIPv6PrefixLen: ep.PrefixLen6,
+			Interface: ep.Interface, HostLink: ep.HostLink, DefaultRoute: ep.DefaultRoute, DefaultRoute6: ep.DefaultRoute6,
 		}
 		if configured := s.Networks[ep.NetworkName]; configured != nil {
 			j.GwPriority = configured.GwPriority

@@ -124,11 +124,18 @@ type endpointJSON struct {
 	Gateway     string
 	IPAddress   string
 	IPPrefixLen int
-	MacAddress  string
-	GwPriority  int
+	IPv6Gateway string
+
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+
+	MacAddress string
+	GwPriority int
 	// Interface and HostLink are mini's own: the two ends of the veth pair. So is
-	// DefaultRoute: this network has it, and the published ports.
-	Interface    string
-	HostLink     string
-	DefaultRoute bool
+	// DefaultRoute: this network has it, and the published ports. DefaultRoute6 is
+	// that of IPv6.
+	Interface     string
+	HostLink      string
+	DefaultRoute  bool
+	DefaultRoute6 bool
 }

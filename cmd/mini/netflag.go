@@ -47,8 +47,7 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 		a.Network = spec
 		return a, checkNetworkName(&a)
 	}
-	var ip, mac string
-	var aliases []string
+	var t attachmentTexts
 	for _, field := range strings.Split(spec, ",") {
 		key, value, _ := strings.Cut(field, "=")
 		switch key = strings.ToLower(strings.TrimSpace(key)); {
@@ -57,17 +56,19 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 		case key == "name":
 			a.Network = value
 		case key == "ip":
-			ip = value
+			t.ip = value
+		case key == "ip6":
+			t.ip6 = value
 		case key == "mac-address":
-			mac = value
+			t.mac = value
 		case key == "alias":
-			aliases = append(aliases, value)
+			t.aliases = append(t.aliases, value)
 		case key == "gw-priority":
 			if a.GwPriority, err = strconv.Atoi(value); err != nil {
 				err = fmt.Errorf("gw-priority %q is not a number", value)
 			}
 		default:
-			err = fmt.Errorf("%q is not known: want name, ip, alias, mac-address or gw-priority", key)
+			err = fmt.Errorf("%q is not known: want name, ip, ip6, alias, mac-address or gw-priority", key)
 		}
 		if err != nil {
 			return a, invalidArgument(spec, "--network", err)
@@ -77,7 +78,7 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 		return a, invalidArgument(spec, "--network", errors.New("no name: want name=NETWORK"))
 	}
 	priority, name := a.GwPriority, a.Network
-	if a, err = parseAttachment(ip, mac, aliases); err != nil {
+	if a, err = parseAttachment(t); err != nil {
 		return a, invalidArgument(spec, "--network", err)
 	}
 	a.GwPriority, a.Network = priority, name
@@ -96,12 +97,14 @@ func checkNetworkName(a *runtime.NetworkAttachment) error {
 	return nil
 }
 
-// addGlobal adds what --ip, --mac-address and --network-alias say: they are for
+// addGlobal adds what --ip, --ip6, --mac-address and --network-alias say: they are for
 // the first network, and nothing may be said twice.
 func addGlobal(first *runtime.NetworkAttachment, global runtime.NetworkAttachment) error {
 	switch {
 	case global.IP.IsValid() && first.IP.IsValid():
 		return errors.New("conflicting options: cannot specify both --ip and per-network IPv4 address")
+	case global.IP6.IsValid() && first.IP6.IsValid():
+		return errors.New("conflicting options: cannot specify both --ip6 and per-network IPv6 address")
 	case global.MAC != nil && first.MAC != nil:
 		return errors.New("conflicting options: cannot specify both --mac-address and per-network MAC address")
 	case global.Aliases != nil && first.Aliases != nil:
@@ -109,6 +112,9 @@ func addGlobal(first *runtime.NetworkAttachment, global runtime.NetworkAttachmen
 	}
 	if global.IP.IsValid() {
 		first.IP = global.IP
+	}
+	if global.IP6.IsValid() {
+		first.IP6 = global.IP6
 	}
 	if global.MAC != nil {
 		first.MAC = global.MAC

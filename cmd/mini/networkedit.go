@@ -20,6 +20,7 @@ func networkConnectCommand() *command {
 				explainFlag(),
 				intFlag("gw-priority", "", "Highest gw-priority provides the default gateway. Accepts positive and negative values."),
 				stringFlag("ip", "", "IPv4 address (e.g., 172.30.100.104)"),
+				stringFlag("ip6", "", "IPv6 address (e.g., fd00:1::33)"),
 				stringFlag("mac-address", "", "MAC address (e.g., 92:d0:c6:0a:29:33)"),
 			}
 		},
@@ -38,7 +39,7 @@ func networkDisconnectCommand() *command {
 }
 
 func runNetworkConnect(c *call) error {
-	a, err := parseAttachment(c.str("ip"), c.str("mac-address"), c.list("alias"))
+	a, err := parseAttachment(attachmentTexts{c.str("ip"), c.str("ip6"), c.str("mac-address"), c.list("alias")})
 	if err != nil {
 		return err
 	}

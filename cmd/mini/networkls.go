@@ -80,7 +80,7 @@ func runNetworkLs(c *call) error {
 
 func networkRowOf(n *network.Network, full bool) networkRow {
 	r := networkRow{
-		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", IPv4: "true", IPv6: "false",
+		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", IPv4: strconv.FormatBool(n.HasIPv4() || !n.HasIPv6()), IPv6: strconv.FormatBool(n.HasIPv6()),
 		Internal: strconv.FormatBool(n.Internal), Labels: joinLabels(n.Labels), labels: n.Labels,
 		CreatedAt: n.Created.Local().Format("2006-01-02 15:04:05.999999999 -0700 MST"),
 	}
