@@ -39,7 +39,7 @@ var damages = []damage{
 	{"nsenter -n -t $PID ip link set eth0 down", "container web: its eth0 is down and has no default route"},
 	{"nsenter -n -t $PID ip route del default", "container web: its eth0 has no default route"},
 	{"iptables -t nat -F DOCKER", "container web: 2 of the 2 rules of its published ports are gone"},
-	{"iptables -t nat -F", "chain POSTROUTING of table nat: 6 of mini's 6 rules are gone"},
+	{"iptables -t nat -F", "chain DOCKER-OUT of table nat: 4 of mini's 4 rules are gone"},
 	{"iptables -F FORWARD", "chain FORWARD of table filter: 2 of mini's 2 rules are gone"},
 	{"iptables -P FORWARD DROP; iptables -F", "and FORWARD drops by default"},
 	{"iptables -F DOCKER-BRIDGE", "chain DOCKER-BRIDGE of table filter: 4 of mini's 4 rules are gone"},

@@ -42,6 +42,7 @@ type matrix struct {
 	pids map[string]int
 	addr map[string]string // what the cells' addresses are called by
 	gwC  string            // gateway of c's network
+	ipC  string            // address of c
 }
 
 func newMatrix(t *testing.T, opts ...host.Option) *matrix {
@@ -52,6 +53,7 @@ func newMatrix(t *testing.T, opts ...host.Option) *matrix {
 	m.pids["b"] = runIdle(t, h, "cb")
 	m.pids["c"] = runIdle(t, h, "cc", "--net", "other")
 	m.gwC = networkField(t, h, "other", "{{(index .IPAM.Config 0).Gateway}}")
+	m.ipC = ipOf(t, h, "cc", "other")
 	m.addr = map[string]string{
 		"host-ip:8080": "192.0.2.1:8080", "127.0.0.1:8080": "127.0.0.1:8080",
 		"bridge:8080": "172.17.0.1:8080", "other-bridge:8080": m.gwC + ":8080", "a:80": "172.17.0.2:80",
@@ -66,15 +68,15 @@ func (m *matrix) cells() []cell {
 	return []cell{
 		{"a", "host-ip:8080", gateway}, // hairpin
 		{"b", "host-ip:8080", gateway},
-		{"c", "host-ip:8080", gateway},
+		{"c", "host-ip:8080", m.ipC},
 		{"host", "host-ip:8080", hostIP},
 		{"host", "127.0.0.1:8080", gateway},
 		{"outside", "host-ip:8080", outside},
 
 		{"a", "bridge:8080", gateway},
 		{"b", "bridge:8080", gateway},
-		{"c", "bridge:8080", gateway},
-		{"c", "other-bridge:8080", gateway},
+		{"c", "bridge:8080", m.ipC},
+		{"c", "other-bridge:8080", m.ipC},
 		{"host", "bridge:8080", gateway},
 
 		{"a", "a:80", "172.17.0.2"},

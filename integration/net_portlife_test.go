@@ -144,6 +144,11 @@ func TestRemoteClientsKeepTheirAddress(t *testing.T) {
 	if got, err := exchange(conn, 5); err != nil || got != far {
 		t.Errorf("UDP: the container sees %q, want %s: %v", got, far, err)
 	}
+	must(t, h.Run("network", "create", "other"))
+	c := runIdle(t, h, "three", "--network", "other")
+	if got, err := getIn(h, c, "http://192.0.2.1:8080"+addrPage, patience); err != nil || got != ipOf(t, h, "three", "other") {
+		t.Errorf("from another network: sees %q, %v", got, err)
+	}
 	b := runIdle(t, h, "two")
 	if got, err := getIn(h, b, "http://172.17.0.2"+addrPage, patience); err != nil || got != "172.17.0.3" {
 		t.Errorf("from a container: sees %q, %v", got, err)

@@ -117,7 +117,7 @@ func (d *doctor) whyRules(c firewall.Chain) string {
 	switch strings.TrimPrefix(c.Name, d.shared.Prefix) {
 	case "-RAW", "-INTERNAL", "-BRIDGE":
 		why = "what should be closed may be open"
-	case "POSTROUTING":
+	case "POSTROUTING", "-OUT":
 		why = "containers do not get answers from the world"
 	case "PREROUTING", "OUTPUT", "":
 		why = "published ports do not answer"

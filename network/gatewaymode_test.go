@@ -104,8 +104,8 @@ func TestUnprotected(t *testing.T) {
 		w.answers("b through the published port", b.ns, hostAddr+":8080", n.Gateway.String())
 		w.answers("host to 127.0.0.1", host, "127.0.0.1:8080", n.Gateway.String())
 		w.answers("a to the world", a.ns, outsideAddr+":80", hostAddr)
-		w.answers("first through the published port", first.ns, hostAddr+":8080", n.Gateway.String())
-		w.answers("later through the published port", later.ns, hostAddr+":8080", n.Gateway.String())
+		w.answers("first through the published port", first.ns, hostAddr+":8080", w.addr(first))
+		w.answers("later through the published port", later.ns, hostAddr+":8080", w.addr(later))
 		w.leavesNothing(n, a, b)
 	})
 }

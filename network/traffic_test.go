@@ -50,7 +50,7 @@ func TestAccess(t *testing.T) {
 		w.answers("a itself through the published port", a.ns, hostAddr+":8080", def.Gateway.String())
 		w.answers("b through the published port", b.ns, hostAddr+":8080", def.Gateway.String())
 		w.answers("b through the gateway's published port", b.ns, def.Gateway.String()+":8080", def.Gateway.String())
-		w.answers("c through the published port", c.ns, hostAddr+":8080", def.Gateway.String())
+		w.answers("c through the published port", c.ns, hostAddr+":8080", w.addr(c))
 		w.answers("host to its address", host, hostAddr+":8080", hostAddr)
 		w.answers("host to 127.0.0.1", host, "127.0.0.1:8080", def.Gateway.String())
 		w.answers("host to 127.0.0.1 only", host, "127.0.0.1:8081", def.Gateway.String())

@@ -17,6 +17,9 @@
 //	             nat OUTPUT                                 └ from a bridge    outwards: accept
 //	host ──────► DOCKER ──────────────────────────────────────────────────────► masquerade ───► out
 //
+// On the way out DOCKER-OUT masquerades what leaves for the world, and rules in
+// POSTROUTING itself what must come back through the host.
+//
 // Every rule carries a comment `mini:<owner>`. A rule is removed by its exact
 // recorded text, never by its position, and a chain only when it is empty.
 package firewall

@@ -79,6 +79,14 @@ type Chain struct {
 	V6    bool   `json:"v6,omitempty"` // of ip6tables
 }
 
+// outChain is what the name of the chain ends in which masquerades.
+const outChain = "-OUT"
+
+// HoldsPorts tells whether the chain is mini's for published ports.
+func (c Chain) HoldsPorts() bool {
+	return c.Table == "nat" && !isBuiltin(c.Name) && !strings.HasSuffix(c.Name, outChain)
+}
+
 // AddCommand is the shell command that makes the chain.
 func (c Chain) AddCommand() string {
 	return plan.Command(family(c.V6).program(), "-t", c.Table, "-N", c.Name)

@@ -56,6 +56,8 @@ func Base(prefix, owner string, v6 bool) BaseSet {
 		rule("nat", "PREROUTING", local, prefix, "look up published ports for arriving packets",
 			"Packets to any address of this host may be for a published port."),
 		rule("nat", "OUTPUT", f.notLoopback()+local, prefix, "look up published ports for the host's own packets", ownWhy),
+		rule("nat", "POSTROUTING", "", prefix+outChain, "look at what leaves a container's network",
+			"The world has no route to a container's address."),
 		rule("filter", prefix+"-FORWARD", "", prefix+"-CT", "first let answers through",
 			"Most packets belong to a connection that was already allowed."),
 		rule("filter", prefix+"-FORWARD", "", prefix+"-INTERNAL", "then close internal networks",
@@ -76,6 +78,7 @@ func (f family) baseChains(prefix string) []NotedChain {
 	return []NotedChain{
 		chain("raw", prefix+"-RAW", "It drops what must not even be tracked."),
 		chain("nat", prefix, "It holds one DNAT rule per published port, or per range of them."),
+		chain("nat", prefix+outChain, "It masquerades what leaves for the world, and nothing between mini's networks."),
 		chain("filter", prefix+"-CT", "It accepts answers to containers."),
 		chain("filter", prefix+"-INTERNAL", "It closes internal networks."),
 		chain("filter", prefix+"-BRIDGE", "It protects each network from all others."),
@@ -139,14 +142,14 @@ func (c bridge) alone() []Noted {
 	case c.Internal:
 		return append([]Noted{c.guard()}, c.closed()...)
 	case c.mode == ModeRouted:
-		return c.routed()
+		return append(c.between(), c.routed()...)
 	case c.mode == ModeUnprotected:
-		return append(c.sources(), c.unprotected()...)
+		return slices.Concat(c.between(), c.sources(), c.unprotected())
 	case c.NoMasquerade:
 		// The guard would drop answers too: they come for a container's address.
-		return append(c.sources(), c.ways()...)
+		return slices.Concat(c.between(), c.sources(), c.ways())
 	}
-	return slices.Concat([]Noted{c.guard()}, c.sources(), c.ways())
+	return slices.Concat([]Noted{c.guard()}, c.between(), c.sources(), c.ways())
 }
 
 func (c bridge) rule(table, chain, match, target, name, why string) Noted {
@@ -162,6 +165,26 @@ func (c bridge) guard() Noted {
 		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.subnet, c.Link), "DROP",
 		"drop direct packets to "+c.subnet.String(),
 		"Containers are reached through published ports or from their own bridge, never by a route to their address. The gateway address stays reachable, as it is the host's.")
+}
+
+// between lets containers of other networks be seen by their own address: the
+// host is the router of both networks. Both rules stand before what they make an
+// exception to, whichever network came up first.
+func (c bridge) between() []Noted {
+	notLocal := "! -s 127.0.0.0/8 ! -d 127.0.0.0/8 "
+	if c.family {
+		notLocal = ""
+	}
+	rules := []Noted{
+		c.rule("raw", c.Prefix+"-RAW", notLocal+"-i "+c.Link, "RETURN", "let "+c.Link+" answer other networks",
+			"Containers of other networks are known by their own address here, so answers are sent to it. Who may begin is decided later, where connections are known."),
+		c.rule("nat", c.Prefix+outChain, "-o "+c.Link, "RETURN", "keep the sender's address towards "+c.Link,
+			"A container of another network is seen by its own address, as the host knows the way back."),
+	}
+	for i := range rules {
+		rules[i].First = true
+	}
+	return rules
 }
 
 // closed are the rules of an internal network.
@@ -211,7 +234,7 @@ func (c bridge) sources() []Noted {
 	if c.NoMasquerade {
 		return rules
 	}
-	outwards := c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s ! -o %s", c.subnet, c.Link), "MASQUERADE",
+	outwards := c.rule("nat", c.Prefix+outChain, fmt.Sprintf("-s %s ! -o %s", c.subnet, c.Link), "MASQUERADE",
 		"masquerade what leaves "+c.subnet.String(),
 		"The world has no route to a container's address: on the way out it is replaced by the host's.")
 	return append([]Noted{outwards}, rules...)

@@ -36,11 +36,11 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 			listed.Policy = accept
 		}
 		for i, r := range rules {
-			if !looksUpPorts(table, r) {
+			if !looksUpPorts(c, r) {
 				listed.Rules = append(listed.Rules, listedRule(c, comment(r), i))
 			}
 		}
-		if table == "nat" && !isBase(name) {
+		if c.HoldsPorts() {
 			for i, e := range s.elements {
 				listed.Rules = append(listed.Rules, listedRule(c, e.Comment, i))
 			}
@@ -50,8 +50,9 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 	return l, nil
 }
 
-// looksUpPorts tells the rules that are part of a chain of table nat from others.
-func looksUpPorts(table string, r *nftables.Rule) bool { return table == "nat" && comment(r) == "" }
+// looksUpPorts tells the rules that are part of the chain for published ports
+// from others.
+func looksUpPorts(c firewall.Chain, r *nftables.Rule) bool { return c.HoldsPorts() && comment(r) == "" }
 
 func listedRule(c firewall.Chain, text string, i int) firewall.Listed {
 	if text == "" {

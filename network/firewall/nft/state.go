@@ -121,7 +121,7 @@ func (s state) element(r rule) *mapElement {
 // no longer looks up ports.
 func (s state) hasChain(c firewall.Chain) bool {
 	rules, ok := s.chains[chainName(c.Table, c.Name)]
-	return ok && (c.Table != "nat" || isBase(chainName(c.Table, c.Name)) || s.lookUps(rules) == len(mapRules()))
+	return ok && (!c.HoldsPorts() || s.lookUps(rules) == len(mapRules()))
 }
 
 func (s state) exists(c firewall.Chain) bool {
@@ -131,7 +131,7 @@ func (s state) exists(c firewall.Chain) bool {
 
 func (s state) lookUps(rules []*nftables.Rule) (n int) {
 	for _, r := range rules {
-		if looksUpPorts("nat", r) && slices.ContainsFunc(r.Exprs, func(e expr.Any) bool { _, ok := e.(*expr.Lookup); return ok }) {
+		if comment(r) == "" && slices.ContainsFunc(r.Exprs, func(e expr.Any) bool { _, ok := e.(*expr.Lookup); return ok }) {
 			n++
 		}
 	}
@@ -146,7 +146,7 @@ func isBase(name string) bool {
 // is jumped to.
 func (s state) inUse(c firewall.Chain) bool {
 	name := chainName(c.Table, c.Name)
-	if slices.ContainsFunc(s.chains[name], func(r *nftables.Rule) bool { return !looksUpPorts(c.Table, r) }) {
+	if slices.ContainsFunc(s.chains[name], func(r *nftables.Rule) bool { return !looksUpPorts(c, r) }) {
 		return true
 	}
 	for _, rules := range s.chains {

@@ -91,11 +91,11 @@ func (b *batch) ground() {
 	}
 }
 
-// addChain makes a chain that is not there. The one of the table nat looks
+// addChain makes a chain that is not there. The one for published ports looks
 // packets up in the maps of ports.
 func (b *batch) addChain(c firewall.Chain) error {
 	chain := b.conn.AddChain(&nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table})
-	if c.Table != "nat" {
+	if !c.HoldsPorts() {
 		return nil
 	}
 	for i, name := range []string{mapAny, mapAt} {

@@ -49,7 +49,7 @@ func (d *Driver) AddChainCommands(chains []firewall.Chain) []string {
 	}
 	for _, c := range chains {
 		cmds = append(cmds, d.command("add chain", chainName(c.Table, c.Name), ""))
-		if c.Table == "nat" {
+		if c.HoldsPorts() {
 			cmds = append(cmds, d.portMapCommands(chainName(c.Table, c.Name))...)
 		}
 	}
@@ -71,7 +71,7 @@ func (d *Driver) DeleteChainCommands(chains []firewall.Chain) []string {
 	var cmds []string
 	for _, c := range chains {
 		name := chainName(c.Table, c.Name)
-		if c.Table == "nat" {
+		if c.HoldsPorts() {
 			cmds = append(cmds, d.command("flush chain", name, ""))
 		}
 		cmds = append(cmds, d.command("delete chain", name, ""))
