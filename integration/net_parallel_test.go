@@ -20,17 +20,22 @@ func TestThirtyAtOnce(t *testing.T) {
 	}
 }
 
+// atOnce does n things side by side.
+func atOnce(n int, do func(i int) host.Result) []host.Result {
+	var wg sync.WaitGroup
+	results := make([]host.Result, n)
+	for i := range n {
+		wg.Go(func() { results[i] = do(i) })
+	}
+	wg.Wait()
+	return results
+}
+
 func thirty(t *testing.T, h *host.Host) {
 	const n = 30
 	all := func(f func(name string) host.Result) {
 		t.Helper()
-		var wg sync.WaitGroup
-		results := make([]host.Result, n)
-		for i := range n {
-			wg.Go(func() { results[i] = f(fmt.Sprint("c", i)) })
-		}
-		wg.Wait()
-		for _, r := range results {
+		for _, r := range atOnce(n, func(i int) host.Result { return f(fmt.Sprint("c", i)) }) {
 			wantCode(t, r, 0)
 		}
 		if t.Failed() {
@@ -85,28 +90,23 @@ func thirty(t *testing.T, h *host.Host) {
 func TestNetworksAtOnce(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
-	const n = 8
-	var wg sync.WaitGroup
-	results := make([]host.Result, n)
-	for i := range n {
-		wg.Go(func() {
-			name := fmt.Sprint("net", i)
-			for _, args := range [][]string{
-				{"network", "create", name},
-				{"run", "--rm", "--net", name, "-p", "80", "busybox", "ip", "route"},
-				{"network", "rm", name},
-			} {
-				r := h.Run(args...)
-				if args[0] == "run" || r.Code != 0 {
-					results[i] = r
-				}
-				if r.Code != 0 {
-					return
-				}
+	results := atOnce(8, func(i int) (routes host.Result) {
+		name := fmt.Sprint("net", i)
+		for _, args := range [][]string{
+			{"network", "create", name},
+			{"run", "--rm", "--net", name, "-p", "80", "busybox", "ip", "route"},
+			{"network", "rm", name},
+		} {
+			r := h.Run(args...)
+			if r.Code != 0 {
+				return r
 			}
-		})
-	}
-	wg.Wait()
+			if args[0] == "run" {
+				routes = r
+			}
+		}
+		return routes
+	})
 	seen := map[string]bool{}
 	for _, r := range results {
 		wantCode(t, r, 0)
@@ -124,15 +124,9 @@ func TestNetworksAtOnce(t *testing.T) {
 func TestOnlyOneGetsThePort(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
-	const n = 6
-	var wg sync.WaitGroup
-	results := make([]host.Result, n)
-	for i := range n {
-		wg.Go(func() {
-			results[i] = h.Run("run", "-d", "--rm", "--name", fmt.Sprint("c", i), "-p", "8080:80", "busybox", "sleep", "1000")
-		})
-	}
-	wg.Wait()
+	results := atOnce(6, func(i int) host.Result {
+		return h.Run("run", "-d", "--rm", "--name", fmt.Sprint("c", i), "-p", "8080:80", "busybox", "sleep", "1000")
+	})
 	won := 0
 	for _, r := range results {
 		if r.Code == 0 {

@@ -123,9 +123,7 @@ func TestAdoptAsRouterThere(t *testing.T) {
 	w.answers("a to a neighbour of the bridge", a.ns, "10.50.0.9:80", w.addr(a))
 	w.answers("the neighbour to a", neighbour, w.addr(a)+":80", "10.50.0.9")
 	w.leavesNothing(n, a)
-	if after := w.foundPicture(); after != before {
-		t.Errorf("the bridge is\n%swas\n%s", after, before)
-	}
+	w.foundAgain(before)
 }
 
 // TestAdoptNoICC: the port needs the MAC address of the bridge, which is not mini's choice.
@@ -139,6 +137,14 @@ func TestAdoptNoICC(t *testing.T) {
 		w.answers("b through the published port", b.ns, hostAddr+":8080", n.Gateway.String())
 		w.leavesNothing(n, a, b)
 	})
+}
+
+// foundAgain wants the bridge that was found as it was before.
+func (w *world) foundAgain(before string) {
+	w.t.Helper()
+	if after := w.foundPicture(); after != before {
+		w.t.Errorf("the bridge is\n%swas\n%s", after, before)
+	}
 }
 
 // TestAdoptRefuses what is no bridge, what is another network's, and an MTU that
@@ -172,9 +178,7 @@ func TestAdoptSurvivesACrash(t *testing.T) {
 	w.must(replaceJSON(w.m.markPath(n), mk))
 	w.must(w.m.Up(context.Background(), n, nil))
 	w.must(w.m.Down(context.Background(), n, nil))
-	if after := w.foundPicture(); after != before {
-		t.Errorf("the bridge is\n%swas\n%s", after, before)
-	}
+	w.foundAgain(before)
 }
 
 // TestAdoptUndoes: a plan that fails takes back what it gave the bridge.
@@ -191,9 +195,7 @@ func TestAdoptUndoes(t *testing.T) {
 	if err := p.Run(context.Background(), nil); err == nil {
 		t.Fatal("it did not fail")
 	}
-	if after := w.foundPicture(); after != before {
-		t.Errorf("the bridge is\n%swas\n%s", after, before)
-	}
+	w.foundAgain(before)
 }
 
 // TestAdoptDryRun: the script needs the bridge that is there.
@@ -211,14 +213,7 @@ func TestAdoptDryRun(t *testing.T) {
 	t.Run("script", func(t *testing.T) {
 		w := makeWorld(t, "iptables-nft", "1")
 		w.foundBridge(make)
-		w.runScript(script)
-		host := w.picture()
-		inside, err := os.Open("/run/netns/mini-web")
-		w.must(err)
-		defer inside.Close()
-		if got := host + w.pictureIn(inside); got != built {
-			t.Errorf("the script built:\n%s\nmini built:\n%s\nthe script:\n%s", got, built, script)
-		}
+		w.scriptBuilds(script, built)
 	})
 }
 
@@ -237,9 +232,7 @@ func TestAdoptReload(t *testing.T) {
 		t.Errorf("the new bridge has an address of its own, and got one more:\n%s", got)
 	}
 	w.must(w.m.Remove(context.Background(), n, nil))
-	if after := w.foundPicture(); after != before {
-		t.Errorf("the bridge is\n%swas\n%s", after, before)
-	}
+	w.foundAgain(before)
 }
 
 // TestAdoptAfterCrash: cut off at any step, the network comes up, and the bridge

@@ -38,17 +38,24 @@ func TestDryRun(t *testing.T) {
 				})
 				t.Run("script", func(t *testing.T) {
 					w := makeWorld(t, backend, "1")
-					w.runScript(script)
-					host := w.picture()
-					inside, err := os.Open("/run/netns/mini-web")
-					w.must(err)
-					defer inside.Close()
-					if got := host + w.pictureIn(inside); got != built {
-						t.Errorf("the script built:\n%s\nmini built:\n%s\nthe script:\n%s", got, built, script)
-					}
+					w.scriptBuilds(script, built)
 				})
 			})
 		}
+	}
+}
+
+// scriptBuilds runs a script of a dry run, and compares what it built with the
+// picture of what mini built.
+func (w *world) scriptBuilds(script, built string) {
+	w.t.Helper()
+	w.runScript(script)
+	host := w.picture()
+	inside, err := os.Open("/run/netns/mini-web")
+	w.must(err)
+	defer inside.Close()
+	if got := host + w.pictureIn(inside); got != built {
+		w.t.Errorf("the script built:\n%s\nmini built:\n%s\nthe script:\n%s", got, built, script)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	goruntime "runtime"
 	"strings"
 	"sync"
@@ -26,30 +27,13 @@ func TestParallelLives(t *testing.T) {
 			w.must(err)
 			defer w.m.Close()
 			n := w.create(CreateOptions{Name: "web"})
-			host, err := netns.Current()
-			w.must(err)
-			defer host.Close()
 			const lives = 12
-			var wg, ready sync.WaitGroup
-			end := make(chan struct{})
-			ready.Add(lives)
-			for i := range lives {
-				wg.Go(func() {
-					goruntime.LockOSThread() // ends with the goroutine
-					if err := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); err != nil {
-						t.Error(err)
-					}
-					if err := live(w.m.opt, n, i, &ready, end); err != nil {
-						t.Errorf("container %d: %v", i, err)
-					}
-				})
-			}
-			ready.Wait()
+			c := w.crowd(n, lives, t.Errorf)
+			c.ready.Wait()
 			if got := strings.Count(w.rules(), ":80") + strings.Count(w.rules(), ". 80"); got != lives {
 				t.Errorf("%d containers have %d rules", lives, got)
 			}
-			close(end)
-			wg.Wait()
+			c.end()
 			w.must(w.m.Remove(context.Background(), n, nil))
 			w.waitForVeths()
 			if after := w.traces(); after != before {
@@ -59,14 +43,46 @@ func TestParallelLives(t *testing.T) {
 	}
 }
 
-// live is one container's life. It says when it is ready, and goes on to end.
-func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan struct{}) (err error) {
-	begun := false
-	defer func() {
-		if !begun {
-			ready.Done()
-		}
-	}()
+// crowd is many containers that live side by side.
+type crowd struct {
+	host        *os.File
+	done, ready sync.WaitGroup // ready: those that live, and those that cannot
+	over        chan struct{}
+}
+
+// crowd begins the lives of so many containers, each with a Manager and a thread
+// on the host. Those that fail are told to fail.
+func (w *world) crowd(n *Network, lives int, fail func(format string, args ...any)) *crowd {
+	host, err := netns.Current()
+	w.must(err)
+	c := &crowd{host: host, over: make(chan struct{})}
+	c.ready.Add(lives)
+	for i := range lives {
+		c.done.Go(func() {
+			goruntime.LockOSThread() // ends with the goroutine
+			once := sync.OnceFunc(c.ready.Done)
+			defer once()
+			err := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET)
+			if err == nil {
+				err = live(w.m.opt, n, i, func() { once(); <-c.over })
+			}
+			if err != nil {
+				fail("container %d: %v", i, err)
+			}
+		})
+	}
+	return c
+}
+
+// end ends all lives.
+func (c *crowd) end() {
+	close(c.over)
+	c.done.Wait()
+	c.host.Close()
+}
+
+// live is one container's life, which lasts as long as its program.
+func live(opt Options, n *Network, i int, program func()) (err error) {
 	ctx := context.Background()
 	m, err := Open(opt)
 	if err != nil {
@@ -101,9 +117,7 @@ func live(opt Options, n *Network, i int, ready *sync.WaitGroup, end <-chan stru
 	if err := p.Run(ctx, nil); err != nil {
 		return err
 	}
-	begun = true
-	ready.Done()
-	<-end
+	program()
 	if err := m.DetachPlan(ep).RunAll(ctx, nil); err != nil {
 		return err
 	}

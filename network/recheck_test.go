@@ -3,15 +3,9 @@ package network
 import (
 	"context"
 	"fmt"
-	goruntime "runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/minirt/mini/network/netns"
 )
 
 // TestStartRepairsTheRules: whatever somebody did to the firewall or to
@@ -100,26 +94,10 @@ func TestFlushWhileContainersStart(t *testing.T) {
 			w.must(err)
 			defer w.m.Close()
 			before, def := w.traces(), w.find(Bridge)
-			host, err := netns.Current()
-			w.must(err)
-			defer host.Close()
-			const lives = 16
-			var wg, ready sync.WaitGroup
-			end, enough := make(chan struct{}), make(chan struct{})
-			ready.Add(lives)
-			for i := range lives {
-				wg.Go(func() {
-					goruntime.LockOSThread() // ends with the goroutine
-					if err := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); err != nil {
-						t.Error(err)
-					}
-					// A start may fail when its rules go while it looks: it says so.
-					if err := live(w.m.opt, def, i, &ready, end); err != nil {
-						t.Logf("container %d: %v", i, err)
-					}
-				})
-			}
-			go func() { ready.Wait(); close(enough) }()
+			// A start may fail when its rules go while it looks: it says so.
+			c := w.crowd(def, 16, t.Logf)
+			enough := make(chan struct{})
+			go func() { c.ready.Wait(); close(enough) }()
 			for flushed := false; ; flushed = true {
 				select {
 				case <-enough:
@@ -136,8 +114,7 @@ func TestFlushWhileContainersStart(t *testing.T) {
 			}
 			w.must(w.m.Up(context.Background(), def, nil))
 			w.intact(def)
-			close(end)
-			wg.Wait()
+			c.end()
 			w.must(w.m.Down(context.Background(), def, nil))
 			w.waitForVeths()
 			if after := w.traces(); after != before {
