@@ -158,6 +158,16 @@ func (c *call) open() (*runtime.Runtime, error) {
 	return rt, nil
 }
 
+// container opens the runtime and finds the container that the first argument
+// names.
+func (c *call) container() (*runtime.Container, error) {
+	rt, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	return rt.Find(c.arg(0))
+}
+
 // openToStart is open at a cost that does not grow with the containers.
 func (c *call) openToStart() (*runtime.Runtime, error) {
 	rt, err := c.bare()

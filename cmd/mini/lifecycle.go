@@ -160,13 +160,9 @@ func runRm(c *call) error {
 }
 
 func runRename(c *call) error {
-	rt, err := c.open()
+	ctr, err := c.container()
 	if err != nil {
 		return err
 	}
-	ctr, err := rt.Find(c.arg(0))
-	if err != nil {
-		return err
-	}
-	return rt.Rename(ctr, c.arg(1))
+	return c.rt.Rename(ctr, c.arg(1))
 }

@@ -51,11 +51,7 @@ func runLogs(c *call) error {
 	if err != nil {
 		return err
 	}
-	rt, err := c.open()
-	if err != nil {
-		return err
-	}
-	ctr, err := rt.Find(c.arg(0))
+	ctr, err := c.container()
 	if err != nil {
 		return err
 	}

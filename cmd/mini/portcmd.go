@@ -82,11 +82,7 @@ func (c *call) portRequest() (*runtime.Container, runtime.PortRequest, error) {
 		}
 		req.Ports = append(req.Ports, ports...)
 	}
-	rt, err := c.open()
-	if err != nil {
-		return nil, req, err
-	}
-	ctr, err := rt.Find(c.arg(0))
+	ctr, err := c.container()
 	return ctr, req, err
 }
 
@@ -130,11 +126,7 @@ func (c *call) explainPorts(ctr *runtime.Container, ports []port.Mapping) error 
 }
 
 func runPort(c *call) error {
-	rt, err := c.open()
-	if err != nil {
-		return err
-	}
-	ctr, err := rt.Find(c.arg(0))
+	ctr, err := c.container()
 	if err != nil {
 		return err
 	}

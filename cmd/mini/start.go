@@ -102,11 +102,7 @@ func (c *call) startAttached(ctr *runtime.Container) error {
 }
 
 func runAttach(c *call) error {
-	rt, err := c.open()
-	if err != nil {
-		return err
-	}
-	ctr, err := rt.Find(c.arg(0))
+	ctr, err := c.container()
 	if err != nil {
 		return err
 	}

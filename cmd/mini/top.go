@@ -24,11 +24,7 @@ func runTop(c *call) error {
 			return fmt.Errorf("ps option %q is not supported: only -ef is", o)
 		}
 	}
-	rt, err := c.open()
-	if err != nil {
-		return err
-	}
-	ctr, err := rt.Find(c.arg(0))
+	ctr, err := c.container()
 	if err != nil {
 		return err
 	}
