@@ -64,6 +64,7 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	if len(ep.udpPorts()) > 0 {
 		p.Add(stepFlush(ep.udpPorts()))
 	}
+	p.Add(stepServe6(&Endpoint{}, ep)...)
 	return c.closedAfter(p)
 }
 
@@ -247,13 +248,8 @@ func stepFlush(ports []port.Mapping) plan.Step {
 		Why:  "Connection tracking remembers where a client's packets went before the rules changed, and would keep sending them there.",
 		Do:   func(context.Context) error { return flushUDP(ports) },
 	}
-	for _, p := range ports {
-		words := []string{"conntrack", "-D", "-p", "udp", "--orig-port-dst", fmt.Sprint(p.HostPort)}
-		if !p.HostIP.IsUnspecified() {
-			words = append(words, "--orig-dst", p.HostIP.String())
-		}
-		// conntrack fails when there is no such flow.
-		step.Cmds = append(step.Cmds, plan.Command(words...)+" 2>/dev/null || true")
+	for _, p := range port.Split(ports) {
+		step.Cmds = append(step.Cmds, flushCommand(p))
 	}
 	return step
 }

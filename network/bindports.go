@@ -2,38 +2,18 @@ package network
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 
 	"github.com/minirt/mini/network/port"
 )
 
-// hostBinding is the driver option that names the host address of the ports
-// that containers of the network publish without naming one.
-const hostBinding = "com.docker.network.bridge.host_binding_ipv4"
-
-// addHostIP completes ports that name no host address: with the network's own
-// default, else with general, else with all addresses.
-func (n *Network) addHostIP(ports []port.Mapping, general netip.Addr) {
-	def := netip.IPv4Unspecified()
-	if general.IsValid() {
-		def = general
-	}
-	if own, err := port.ParseHostIP(n.Options[hostBinding]); err == nil {
-		def = own
-	}
-	for i := range ports {
-		if !ports[i].HostIP.IsValid() {
-			ports[i].HostIP = def
-		}
-	}
-}
-
 // bindPorts opens a socket for every port and fills in the ports that were
 // chosen. Those that leave no choice come first, those that leave any choice
-// last, so that none takes what another needs.
+// last, so that none takes what another needs. Those that have a socket keep it.
 func (m *Manager) bindPorts(ep *Endpoint) error {
-	ep.sockets = make([]*port.Socket, len(ep.Ports))
+	if ep.sockets == nil {
+		ep.sockets = make([]*port.Socket, len(ep.Ports))
+	}
 	for _, wanted := range []func(port.Mapping) bool{isFixed, isRange, isAny} {
 		for i, p := range ep.Ports {
 			if ep.sockets[i] != nil || !wanted(p) {
@@ -60,6 +40,10 @@ func (m *Manager) explainBind(self *Endpoint, err error) error {
 	if !errors.As(err, &bind) || !errors.Is(bind.Err, port.ErrInUse) {
 		return err
 	}
+	if self.heldAlready(bind) {
+		bind.Holder = "container " + self.ContainerName + " itself"
+		return err
+	}
 	nets, listErr := m.stored()
 	if listErr != nil {
 		return err
@@ -73,13 +57,22 @@ func (m *Manager) explainBind(self *Endpoint, err error) error {
 			}
 		}
 	}
-	bind.Holder = port.Holder(bind.HostIP, bind.Port, bind.Proto)
+	bind.Holder = port.Holder(bind.Wanted())
 	return err
 }
 
 func (ep *Endpoint) holds(b *port.BindError) bool {
-	return slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool {
-		return p.HostPort == b.Port && p.Proto == b.Proto &&
-			(p.HostIP == b.HostIP || p.HostIP.IsUnspecified() || b.HostIP.IsUnspecified())
-	})
+	wanted := b.Wanted()
+	return slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool { return p.HostPort == b.Port && p.Overlaps(wanted) })
+}
+
+// heldAlready tells whether one of the endpoint's own ports is in the way.
+func (ep *Endpoint) heldAlready(b *port.BindError) bool {
+	mine := &Endpoint{}
+	for i, s := range ep.sockets {
+		if s != nil {
+			mine.Ports = append(mine.Ports, ep.Ports[i])
+		}
+	}
+	return mine.holds(b)
 }

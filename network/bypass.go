@@ -32,8 +32,12 @@ func (m *Manager) Bypassed(ports []port.Mapping) string {
 	if len(active) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s is active, but does not filter published ports: %s is open to %s. Rules for it belong into the chain %s; -p 127.0.0.1:… keeps a port on this host",
-		strings.Join(active, " and "), portList(open), open[0].Reach(), firewall.UserChain)
+	local := "127.0.0.1"
+	if !open[0].Has4() {
+		local = "[::1]"
+	}
+	return fmt.Sprintf("%s is active, but does not filter published ports: %s is open to %s. Rules for it belong into the chain %s; -p %s:… keeps a port on this host",
+		strings.Join(active, " and "), portList(open), open[0].Reach(), firewall.UserChain, local)
 }
 
 // ufwActive looks for ufw's own jump. That it cannot be told is no reason to

@@ -155,6 +155,7 @@ func (m *Manager) Publish(ctx context.Context, ep *Endpoint, spec EndpointSpec, 
 		p.Add(m.stepRules("publish "+portList(added.Ports), whyPublish,
 			missingIn(c.next.Rules, ep.Rules), missingIn(ep.Rules, c.next.Rules))...)
 		p.Add(stepFlushSome(added.Ports)...)
+		p.Add(stepServe6(ep, &c.next)...)
 		err = m.apply(ctx, p, []*change{c}, observe)
 	}
 	if err != nil {
@@ -178,11 +179,13 @@ func (m *Manager) hold(ep *Endpoint, spec EndpointSpec) (*Endpoint, error) {
 	if n.Driver == DriverMacvlan {
 		return nil, errorf(ErrInvalid, "network %s is a macvlan: no ports are published on it, all of the container's can be reached at its address", ep.NetworkName)
 	}
-	if !n.translates() {
+	added := &Endpoint{ContainerID: ep.ContainerID, ContainerName: ep.ContainerName, Ports: slices.Clone(spec.Ports)}
+	if err := n.addHostIP(added.Ports, spec.HostIP); err != nil {
+		return nil, err
+	}
+	if n.routes(added.Ports) {
 		return nil, errorf(ErrInvalid, "network %s is routed: ports of a running container cannot be opened on it, only with -p when it starts", ep.NetworkName)
 	}
-	added := &Endpoint{ContainerID: ep.ContainerID, Ports: slices.Clone(spec.Ports)}
-	n.addHostIP(added.Ports, spec.HostIP)
 	if err := m.bindPorts(added); err != nil {
 		var bind *port.BindError
 		if errors.As(err, &bind) && ep.holds(bind) {
@@ -213,6 +216,7 @@ func (m *Manager) Unpublish(ctx context.Context, ep *Endpoint, at []int, observe
 	}
 	c.next.publish(ep.Prefix)
 	p := plan.Plan{Title: "stop publishing " + portList(gone.Ports) + " of " + ep.ContainerName}
+	p.Add(stepServe6(ep, &c.next)...)
 	p.Add(m.stepRules("stop publishing "+portList(gone.Ports),
 		"Exactly the rules on record are deleted. The port stays held until they are gone.",
 		missingIn(c.next.Rules, ep.Rules), missingIn(ep.Rules, c.next.Rules))...)
@@ -224,12 +228,13 @@ func (m *Manager) Unpublish(ctx context.Context, ep *Endpoint, at []int, observe
 }
 
 // Find gives the positions of the published ports that want names. Where it
-// leaves the host's address or port open, any will do.
+// leaves the host's address or port open, any will do. A port of both families is
+// found without a host address only, as it is one port.
 func (ep *Endpoint) Find(want port.Mapping) []int {
 	var at []int
 	for i, p := range ep.Ports {
 		number := want.HostPort == 0 || (p.HostPort >= want.HostPort && p.HostPort <= max(want.HostPort, want.HostPortEnd))
-		if p.Exposed() == want.Exposed() && number && (!want.HostIP.IsValid() || want.HostIP == p.HostIP) {
+		if p.Exposed() == want.Exposed() && number && (!want.HostIP.IsValid() || want.HostIP == p.HostIP && want.Dual == p.Dual) {
 			at = append(at, i)
 		}
 	}

@@ -107,15 +107,17 @@ func (w *world) recordedPorts(b *box, want string) {
 
 func TestFindPorts(t *testing.T) {
 	ep := &Endpoint{}
-	for _, spec := range []string{"0.0.0.0:80:80", "127.0.0.1:81:80", "0.0.0.0:82:80/udp", "0.0.0.0:83:81"} {
+	for _, spec := range []string{"0.0.0.0:80:80", "127.0.0.1:81:80", "0.0.0.0:82:80/udp", "0.0.0.0:83:81", "0.0.0.0:90:90", "[::1]:91:90"} {
 		m, err := port.Parse(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
+		m[0].Dual = m[0].HostPort == 90
 		ep.Ports = append(ep.Ports, m...)
 	}
 	for spec, want := range map[string]string{
 		"80": "[0 1]", "80/udp": "[2]", "81:80": "[1]", "127.0.0.1::80": "[1]", "80-83:80": "[0 1]", "127.0.0.2::80": "[]", "84:81": "[]",
+		"90": "[4 5]", "90:90": "[4]", "0.0.0.0:90:90": "[]", "[::]:90:90": "[]", "[::1]::90": "[5]", "[::1]:90:90": "[]",
 	} {
 		m, err := port.Parse(spec)
 		if err != nil {

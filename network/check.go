@@ -232,23 +232,19 @@ func checkPorts(ports []port.Mapping) error {
 		if p.ContainerPort == 0 || (p.HostPortEnd != 0 && p.HostPortEnd < p.HostPort) {
 			return errorf(ErrInvalid, "invalid port mapping %s", p)
 		}
-		if p.HostIP.IsValid() && !p.HostIP.Is4() {
-			return errorf(ErrInvalid, "invalid port mapping %s: the host address is not IPv4", p)
+		if p.HostIP.Is4In6() || p.HostIP.Zone() != "" {
+			return errorf(ErrInvalid, "invalid port mapping %s: the host address is neither IPv4 nor plain IPv6", p)
 		}
-		key := port.Mapping{HostIP: hostIP(p), HostPort: p.HostPort, Proto: p.Proto}
+		key := port.Mapping{HostIP: p.HostIP, HostPort: p.HostPort, Proto: p.Proto}
+		if !p.HostIP.IsValid() || p.Dual {
+			key.HostIP = netip.IPv4Unspecified()
+		}
 		if p.HostPort != 0 && p.HostPortEnd == 0 {
 			if seen[key] {
-				return errorf(ErrInvalid, "host port %s:%d/%s is asked for twice", hostIP(p), p.HostPort, p.Proto)
+				return errorf(ErrInvalid, "host port %s/%s is asked for twice", key.Host(), p.Proto)
 			}
 			seen[key] = true
 		}
 	}
 	return nil
-}
-
-func hostIP(p port.Mapping) netip.Addr {
-	if p.HostIP.IsValid() {
-		return p.HostIP
-	}
-	return netip.IPv4Unspecified()
 }

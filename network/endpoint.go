@@ -101,6 +101,8 @@ type Endpoint struct {
 	Prefix string `json:"chain_prefix,omitempty"`
 
 	sockets []*port.Socket // of Ports, one each
+	widened []*port.Socket // those that were made to hold more, until that is for good
+	relay   *port.Relay    // of Ports at [::1]; nil: none was ever served
 	// Why the default routes are this network's, for explanations.
 	routeWhy, routeWhy6 string
 }
@@ -108,6 +110,10 @@ type Endpoint struct {
 // Close frees the host ports. The record stays: see [Manager.Release].
 func (ep *Endpoint) Close() error {
 	var errs []error
+	if ep.relay != nil {
+		errs = append(errs, ep.relay.Close())
+		ep.relay = nil
+	}
 	for _, s := range ep.sockets {
 		if s != nil { // one that could not be bound
 			errs = append(errs, s.Close())

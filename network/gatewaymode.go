@@ -105,11 +105,8 @@ func meet(up, later met) {
 
 // placePorts decides what becomes of the ports that a container publishes.
 func (m *Manager) placePorts(n *Network, ep *Endpoint) {
-	if n.InhibitIPv4 && len(ep.Ports) > 0 {
-		m.opt.Notice("the host has no address on network " + n.Name + ": published ports of " + ep.ContainerName + " answer only if it has a route to the subnet " + n.Subnet.String())
-	}
 	switch {
-	case len(ep.Ports) == 0 || n.translates():
+	case len(ep.Ports) == 0:
 	case n.Driver == DriverMacvlan:
 		ep.Ports = nil
 		m.opt.Notice("network " + n.Name + " is a macvlan: no ports are published for " + ep.ContainerName + ", all of its own can be reached at its address")
@@ -117,14 +114,48 @@ func (m *Manager) placePorts(n *Network, ep *Endpoint) {
 		ep.Ports = nil
 		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
 	default:
-		if slices.ContainsFunc(ep.Ports, func(p port.Mapping) bool { return p.HostPort != 0 || !p.HostIP.IsUnspecified() }) {
+		var all []port.Mapping
+		unused := false
+		all, ep.Ports = ep.Ports, nil
+		for _, p := range all {
+			held, open := n.place(p)
+			ep.Ports, ep.Open = append(ep.Ports, held...), append(ep.Open, open...)
+			unused = unused || len(held) == 0 && (p.HostPort != 0 || !p.HostIP.IsUnspecified())
+		}
+		if unused {
 			m.opt.Notice("network " + n.Name + " is routed: the host's ports and addresses are not used for " + ep.ContainerName + ", its own ports are open to all")
 		}
-		ep.Open, ep.Ports = ep.Ports, nil
-		for i, p := range ep.Open {
-			ep.Open[i] = port.Mapping{HostIP: netip.IPv4Unspecified(), ContainerPort: p.ContainerPort, Proto: p.Proto}
-		}
 	}
+}
+
+// routes says whether one of the ports is for a family that is routed.
+func (n *Network) routes(ports []port.Mapping) bool {
+	return slices.ContainsFunc(ports, func(p port.Mapping) bool { _, open := n.place(p); return len(open) > 0 })
+}
+
+// place parts a port into what a port of the host stands for, and what is open
+// on the container's own address, as the network is routed.
+func (n *Network) place(p port.Mapping) (held, open []port.Mapping) {
+	four, six := n.translates(), n.translates6()
+	own := port.Mapping{HostIP: netip.IPv4Unspecified(), Dual: p.Dual, ContainerPort: p.ContainerPort, Proto: p.Proto}
+	if p.Dual && four == six {
+		if four {
+			return []port.Mapping{p}, nil
+		}
+		return nil, []port.Mapping{own}
+	}
+	for _, part := range port.Split([]port.Mapping{p}) {
+		if four && part.HostIP.Is4() || six && part.HostIP.Is6() {
+			held = append(held, part)
+			continue
+		}
+		own.Dual, own.HostIP = false, netip.IPv4Unspecified()
+		if part.HostIP.Is6() {
+			own.HostIP = netip.IPv6Unspecified()
+		}
+		open = append(open, own)
+	}
+	return held, open
 }
 
 // portsText names the ports for a step.

@@ -45,15 +45,16 @@ func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Obs
 	}
 	to, held := changes[0], s.From.sockets
 	if err := m.apply(ctx, p, changes, observe); err != nil {
-		if len(s.From.Ports) == 0 && s.Moves.Ports {
-			err = errors.Join(err, to.next.Close()) // what was bound for it
+		if s.Moves.Ports {
+			err = errors.Join(err, to.next.unbind(held))
 		}
 		return err
 	}
-	if len(s.To.Ports) == 0 && s.Moves.Ports {
-		return (&Endpoint{sockets: held}).Close() // it is routed, and needs none
+	if !s.Moves.Ports {
+		return nil
 	}
-	return nil
+	s.To.widened = nil
+	return (&Endpoint{sockets: held}).unbind(s.To.sockets) // a network that is routed needs none
 }
 
 // handover plans it: the first change is that of the new gateway.
@@ -76,10 +77,12 @@ func (m *Manager) handover(s HandoverSpec) (p plan.Plan, changes []*change, err 
 		return p, nil, err
 	}
 	from.next.Ports, from.next.Open, from.next.sockets, from.next.Rules = nil, nil, nil, nil
+	from.next.relay = nil // it goes along
 	p.Add(m.stepRules("send published ports to "+s.To.mainAddress().String(),
 		"They belong to the network with the default route: the answers leave that way.",
 		s.From.Rules, to.next.Rules)...)
 	p.Add(stepFlushSome(append(slices.Clone(s.From.Ports), missingPorts(s.From.Ports, to.next.Ports)...))...)
+	p.Add(stepServe6(s.From, &to.next)...)
 	return p, changes, nil
 }
 
@@ -97,19 +100,8 @@ func (m *Manager) passPorts(s HandoverSpec, next *Endpoint) error {
 	if err != nil || mk == nil {
 		return errors.Join(err, fmt.Errorf("network %s is not up", n.Name))
 	}
-	switch {
-	case n.translates() && len(s.From.Ports) > 0:
-		next.Ports, next.sockets = s.From.Ports, s.From.sockets
-	case n.translates() && len(s.Ports) > 0:
-		added, err := m.hold(s.To, EndpointSpec{Ports: s.Ports, HostIP: s.HostIP})
-		if err != nil {
-			return err
-		}
-		next.Ports, next.sockets = added.Ports, added.sockets
-	default:
-		next.Ports = slices.Clone(s.Ports)
-		n.addHostIP(next.Ports, s.HostIP)
-		m.placePorts(n, next)
+	if err := m.takePorts(n, s, next); err != nil {
+		return err
 	}
 	if next.publishes() {
 		next.publish(mk.Prefix)

@@ -53,7 +53,9 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 		routeWhy:      spec.RouteWhy, routeWhy6: spec.RouteWhy6, Isolated: n.NoICC, Created: time.Now().UTC(),
 	}
 	ep.onParent(n)
-	n.addHostIP(ep.Ports, spec.HostIP)
+	if err := n.addHostIP(ep.Ports, spec.HostIP); err != nil {
+		return nil, err
+	}
 	m.placePorts(n, ep)
 	return ep, nil
 }

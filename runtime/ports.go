@@ -106,7 +106,7 @@ func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mappi
 	// What was asked for is what a restart asks for, on the same addresses.
 	wishes := slices.Clone(req.Ports)
 	for i := range wishes {
-		wishes[i].HostIP = added[i].HostIP
+		wishes[i].HostIP, wishes[i].Dual = added[i].HostIP, added[i].Dual
 	}
 	m.wishes = append(m.wishes, wishes...)
 	return added, m.c.change(func(cfg *Config) { cfg.Ports = append(cfg.Ports, wishes...) })
@@ -127,7 +127,7 @@ func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
 	for _, want := range req.Ports {
 		found := ep.Find(want)
 		if len(found) == 0 {
-			return errorf(ErrNotFound, "container %s does not publish %s: it publishes %s", m.c.Config.Name, want.Spec(), listPorts(ep.Ports))
+			return m.notPublished(ep, want)
 		}
 		at = append(at, found...)
 	}
@@ -143,6 +143,18 @@ func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
 	m.wishes = left
 	// From now on the list says all: -P would publish again what was withdrawn.
 	return m.c.change(func(cfg *Config) { cfg.Ports, cfg.PublishAll = left, false })
+}
+
+// notPublished says what is, and how to name what was perhaps meant.
+func (m *monitor) notPublished(ep *network.Endpoint, want port.Mapping) error {
+	hint := ""
+	if any := want; want.HostIP.IsUnspecified() {
+		any.HostIP = netip.Addr{}
+		if len(ep.Find(any)) > 0 {
+			hint = ": a port of both families is withdrawn as " + any.Spec()
+		}
+	}
+	return errorf(ErrNotFound, "container %s does not publish %s: it publishes %s%s", m.c.Config.Name, want.Spec(), listPorts(ep.Ports), hint)
 }
 
 // listPorts names some ports for an error.

@@ -123,7 +123,7 @@ func portKey(p port.Mapping) string { return p.Exposed().String() }
 
 func bindings(ports []port.Mapping) map[string][]portJSON {
 	out := map[string][]portJSON{}
-	for _, p := range ports {
+	for _, p := range port.Split(ports) {
 		host := ""
 		if p.HostPort != 0 {
 			host = strconv.Itoa(int(p.HostPort))

@@ -87,11 +87,12 @@ func (c *call) portRequest() (*runtime.Container, runtime.PortRequest, error) {
 }
 
 func (c *call) printPorts(ports []port.Mapping) {
-	slices.SortFunc(ports, func(a, b port.Mapping) int {
+	ports = port.Split(ports)
+	slices.SortStableFunc(ports, func(a, b port.Mapping) int {
 		return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Proto, b.Proto))
 	})
 	for _, p := range ports {
-		c.printf("%s -> %s:%d\n", portKey(p), p.HostIP, p.HostPort)
+		c.printf("%s -> %s\n", portKey(p), p.Host())
 	}
 }
 
@@ -149,7 +150,7 @@ func runPort(c *call) error {
 	found := false
 	for _, p := range ports {
 		if p.Exposed() == want[0] {
-			c.printf("%s:%d\n", p.HostIP, p.HostPort)
+			c.println(p.Host())
 			found = true
 		}
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"net/netip"
 
 	"github.com/minirt/mini/network"
+	"github.com/minirt/mini/network/port"
 )
 
 // portReach says who can reach a published port: mini's own part of inspect.
@@ -19,14 +20,16 @@ type portReach struct {
 func reachOf(eps []network.Endpoint) []portReach {
 	out := []portReach{}
 	for _, ep := range eps {
-		for _, p := range ep.Ports {
-			out = append(out, portReach{
-				Port: portKey(p), At: fmt.Sprintf("%s:%d", p.HostIP, p.HostPort), Reach: p.Reach(), number: p.ContainerPort,
-			})
+		for _, p := range port.Split(ep.Ports) {
+			out = append(out, portReach{Port: portKey(p), At: p.Host(), Reach: p.Reach(), number: p.ContainerPort})
 		}
-		for _, p := range ep.Open {
+		for _, p := range port.Split(ep.Open) {
+			ip := ep.IP
+			if p.Has6() {
+				ip = ep.IP6
+			}
 			out = append(out, portReach{
-				Port: portKey(p), At: fmt.Sprintf("%s:%d", ep.IP, p.ContainerPort),
+				Port: portKey(p), At: netip.AddrPortFrom(ip, p.ContainerPort).String(),
 				Reach: "everybody who has a route to it", number: p.ContainerPort,
 			})
 		}

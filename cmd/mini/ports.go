@@ -74,6 +74,7 @@ func (g portRange) String() string {
 	case g.n == 1:
 		return g.first.String()
 	}
-	return fmt.Sprintf("%s:%d-%d->%d-%d/%s", g.first.HostIP, g.first.HostPort, int(g.first.HostPort)+last,
-		g.first.ContainerPort, int(g.first.ContainerPort)+last, g.first.Proto)
+	all := g.first
+	all.HostPortEnd = all.HostPort + uint16(last)
+	return fmt.Sprintf("%s->%d-%d/%s", all.Host(), all.ContainerPort, int(all.ContainerPort)+last, all.Proto)
 }

@@ -133,7 +133,8 @@ func sizeText(written, all int64) string {
 	return text
 }
 
-// publishedPorts gives what is published now: nothing unless it runs.
+// publishedPorts gives what is published now, for each family: nothing unless it
+// runs.
 func publishedPorts(ctr *runtime.Container) ([]port.Mapping, error) {
 	if ctr.State.Status != runtime.Running || len(ctr.Config.Published()) == 0 {
 		return nil, nil
@@ -144,7 +145,7 @@ func publishedPorts(ctr *runtime.Container) ([]port.Mapping, error) {
 	}
 	var ports []port.Mapping
 	for _, ep := range eps {
-		ports = append(ports, ep.Ports...)
+		ports = append(ports, port.Split(ep.Ports)...)
 		for _, p := range ep.Open { // of a routed network: nothing of the host
 			ports = append(ports, port.Mapping{ContainerPort: p.ContainerPort, Proto: p.Proto})
 		}

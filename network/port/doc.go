@@ -6,7 +6,8 @@
 // rule exists. No packet is meant to reach these sockets, as DNAT rewrites the
 // destination before the socket lookup. For those that do, a one-instruction
 // classic BPF filter drops everything: the socket never answers and queues
-// nothing.
+// nothing. The one exception is [::1], from where no rule can lead to a container:
+// a [Relay] takes what arrives there, and passes it on.
 //
 // The package knows nothing of networks, containers or firewall rules.
 package port

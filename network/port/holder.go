@@ -11,38 +11,40 @@ import (
 	"strings"
 )
 
-// Holder names the program that holds a host port, as "nginx (pid 12)", or
-// gives "" when it cannot be found. It walks /proc, so it is for the text of
+// Holder names the program that holds the host port of m, as "nginx (pid 12)",
+// or gives "" when it cannot be found. It walks /proc, so it is for the text of
 // an error and for nothing else: what it says may be out of date.
-func Holder(ip netip.Addr, port uint16, proto Proto) string {
-	inode := ""
-	for _, name := range []string{string(proto), string(proto) + "6"} {
+func Holder(m Mapping) string {
+	for _, name := range []string{string(m.Proto), string(m.Proto) + "6"} {
 		// The file belongs to this thread's namespace, see proc(5).
 		text, err := os.ReadFile("/proc/thread-self/net/" + name)
 		if err != nil {
 			continue
 		}
-		if inode = findInode(string(text), ip, port, proto); inode != "" {
-			break
+		if inode := findInode(string(text), m); inode != "" {
+			return findProgram("socket:[" + inode + "]")
 		}
 	}
-	if inode == "" {
-		return ""
-	}
-	return findProgram("socket:[" + inode + "]")
+	return ""
 }
 
 // findInode reads the table of /proc/net/tcp and its like: local address in
-// field 1, state in 3, inode in 9.
-func findInode(table string, ip netip.Addr, port uint16, proto Proto) string {
+// field 1, state in 3, inode in 9. Whether a socket on [::] takes IPv4 too the
+// table does not say. It is asked only when something is in the way, so if
+// nothing else is, it does.
+func findInode(table string, m Mapping) string {
 	const listening = "0A"
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) < 10 || (proto == TCP && f[3] != listening) {
+		if len(f) < 10 || (m.Proto == TCP && f[3] != listening) {
 			continue
 		}
 		addr, p, ok := parseLocal(f[1])
-		if ok && p == port && (addr == ip || addr.IsUnspecified() || ip.IsUnspecified()) {
+		if !ok || p != m.HostPort {
+			continue
+		}
+		there := Mapping{HostIP: addr, Dual: addr == netip.IPv6Unspecified(), Proto: m.Proto}
+		if there.Overlaps(m) {
 			return f[9]
 		}
 	}

@@ -3,6 +3,7 @@ package port
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -36,17 +37,31 @@ type Mapping struct {
 	Proto Proto `json:"proto"`
 }
 
-// String gives the mapping as `docker ps` shows it: 0.0.0.0:8080->80/tcp.
+// String gives the mapping as `docker ps` shows it: 0.0.0.0:8080->80/tcp. One of
+// both families is shown for each.
 func (m Mapping) String() string {
-	host := strconv.Itoa(int(m.HostPort))
-	if m.HostPortEnd > m.HostPort {
-		host += "-" + strconv.Itoa(int(m.HostPortEnd))
+	if m.Dual {
+		return m.parts()[0].String() + ", " + m.parts()[1].String()
 	}
-	return fmt.Sprintf("%s:%s->%d/%s", m.hostIP(), host, m.ContainerPort, m.Proto)
+	return fmt.Sprintf("%s->%d/%s", m.Host(), m.ContainerPort, m.Proto)
 }
 
-// Spec gives the mapping as `-p` takes it: 127.0.0.1:8080:80/tcp.
+// Host gives the host's side: 0.0.0.0:8080, [::1]:8080. Of one of both families
+// it is that of IPv4.
+func (m Mapping) Host() string {
+	port := strconv.Itoa(int(m.HostPort))
+	if m.HostPortEnd > m.HostPort {
+		port += "-" + strconv.Itoa(int(m.HostPortEnd))
+	}
+	return net.JoinHostPort(m.hostIP().String(), port)
+}
+
+// Spec gives the mapping as `-p` takes it: 127.0.0.1:8080:80/tcp. One of both
+// families names no host address.
 func (m Mapping) Spec() string {
+	if m.Dual {
+		m.HostIP, m.Dual = netip.Addr{}, false
+	}
 	text := m.Exposed().String()
 	if m.HostPortEnd > m.HostPort {
 		text = fmt.Sprintf("%d-%d:%s", m.HostPort, m.HostPortEnd, text)
@@ -56,9 +71,17 @@ func (m Mapping) Spec() string {
 		text = ":" + text
 	}
 	if m.HostIP.IsValid() {
-		text = m.HostIP.String() + ":" + text
+		text = addrText(m.HostIP) + ":" + text
 	}
 	return text
+}
+
+// addrText puts an IPv6 address into brackets.
+func addrText(ip netip.Addr) string {
+	if ip.Is6() {
+		return "[" + ip.String() + "]"
+	}
+	return ip.String()
 }
 
 // Reach says in words who can reach a published port, as far as it depends on
@@ -70,7 +93,7 @@ func (m Mapping) Reach() string {
 	case ip.IsUnspecified():
 		return "everybody who reaches this host"
 	default:
-		return "everybody who reaches " + ip.String()
+		return "everybody who reaches " + addrText(ip)
 	}
 }
 
@@ -184,33 +207,47 @@ func parseProto(name string) (Proto, error) {
 	return "", fmt.Errorf("unknown protocol %q: want tcp, udp or sctp", name)
 }
 
-// splitParts splits [ip:][host:]container. An IPv6 address stands in brackets.
+// splitParts splits [ip:][host:]container. An IPv6 address stands in brackets, or
+// is, as in Docker, all that comes before the last two parts.
 func splitParts(body string) (ip netip.Addr, host, container string, err error) {
-	if strings.HasPrefix(body, "[") {
-		return ip, "", "", errors.New("IPv6 host addresses are not supported")
-	}
-	addr := ""
-	switch parts := strings.Split(body, ":"); len(parts) {
+	parts := strings.Split(body, ":")
+	n := len(parts)
+	switch n {
 	case 1:
 		return ip, "", parts[0], nil
 	case 2:
 		return ip, parts[0], parts[1], nil
-	case 3:
-		addr, host, container = parts[0], parts[1], parts[2]
-	default:
-		return ip, "", "", errors.New("too many colons: want [ip:][host:]container")
+	}
+	addr, host, container := strings.Join(parts[:n-2], ":"), parts[n-2], parts[n-1]
+	if strings.HasPrefix(addr, "[") != strings.HasSuffix(addr, "]") || strings.HasSuffix(container, "]") {
+		return ip, "", "", errors.New("want [ip:][host:]container, where an IPv6 address stands in brackets, as in [::1]:8080:80")
 	}
 	if addr != "" {
 		ip, err = ParseHostIP(addr)
 	}
+	if err != nil && n > 3 && !strings.HasPrefix(addr, "[") {
+		err = fmt.Errorf("too many colons: want [ip:][host:]container, and %w", err)
+	}
 	return ip, host, container, err
 }
 
-// ParseHostIP reads an address of the host.
+// ParseHostIP reads an address of the host. An IPv6 address may stand in brackets.
+// What would be an IPv4 address in the end, or needs a link to make sense, is refused.
 func ParseHostIP(s string) (netip.Addr, error) {
-	ip, err := netip.ParseAddr(s)
-	if err != nil || !ip.Is4() {
-		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address", s)
+	bare := s
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		bare = strings.TrimSuffix(inner, "]")
+	}
+	ip, err := netip.ParseAddr(bare)
+	switch {
+	case err != nil || (bare != s && !ip.Is6()):
+		return netip.Addr{}, fmt.Errorf("%q is not an IP address", s)
+	case ip.Is4In6():
+		return netip.Addr{}, fmt.Errorf("%q is an IPv4 address in the form of IPv6: want %s", s, ip.Unmap())
+	case ip.Zone() != "":
+		return netip.Addr{}, fmt.Errorf("%q names a link: want an address without a zone", s)
+	case ip.IsMulticast():
+		return netip.Addr{}, fmt.Errorf("%q is a multicast address: want one of the host's own", s)
 	}
 	return ip, nil
 }

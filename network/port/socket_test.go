@@ -50,7 +50,7 @@ func TestReserveConflicts(t *testing.T) {
 		if got := err.Error(); got != want+" (held by container web)" {
 			t.Errorf("got %q", got)
 		}
-		holder := Holder(loopback, first.HostPort, proto)
+		holder := Holder(Mapping{HostIP: loopback, HostPort: first.HostPort, Proto: proto})
 		if !strings.HasSuffix(holder, fmt.Sprintf("(pid %d)", os.Getpid())) {
 			t.Errorf("%s: the holder is %q, want this process", proto, holder)
 		}
@@ -67,7 +67,7 @@ func TestReserveConflictsWithARealServer(t *testing.T) {
 	if _, _, err := Reserve(Mapping{HostIP: loopback, HostPort: p, ContainerPort: 1, Proto: TCP}); !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v, want ErrInUse", err)
 	}
-	if got := Holder(loopback, p, TCP); !strings.Contains(got, fmt.Sprint(os.Getpid())) {
+	if got := Holder(Mapping{HostIP: loopback, HostPort: p, Proto: TCP}); !strings.Contains(got, fmt.Sprint(os.Getpid())) {
 		t.Errorf("the holder is %q, want this process", got)
 	}
 }
@@ -135,5 +135,94 @@ func TestReserveAfterAServerEnded(t *testing.T) {
 	reserve(t, m)
 	if _, _, err := Reserve(m); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second reservation: got %v, want ErrInUse", err)
+	}
+}
+
+// TestReserveDual: one socket takes the port of both families, also where the
+// kernel chooses it, and whichever family is in the way is named.
+func TestReserveDual(t *testing.T) {
+	both := Mapping{HostIP: netip.IPv4Unspecified(), Dual: true, ContainerPort: 80}
+	for _, both.Proto = range []Proto{TCP, UDP} {
+		got := reserve(t, both)
+		if !got.Dual || got.HostIP != both.HostIP || got.HostPort == 0 {
+			t.Errorf("%s: got %+v", both.Proto, got)
+		}
+		for _, ip := range []netip.Addr{loopback, netip.IPv6Loopback(), netip.IPv6Unspecified()} {
+			m := Mapping{HostIP: ip, HostPort: got.HostPort, ContainerPort: 1, Proto: both.Proto}
+			if _, _, err := Reserve(m); !errors.Is(err, ErrInUse) {
+				t.Errorf("%s: %v: got %v, want ErrInUse", both.Proto, ip, err)
+			}
+			if holder := Holder(m); !strings.HasSuffix(holder, fmt.Sprintf("(pid %d)", os.Getpid())) {
+				t.Errorf("%s: %v: the holder is %q, want this process", both.Proto, ip, holder)
+			}
+		}
+		for _, ip := range []netip.Addr{loopback, netip.IPv6Loopback()} {
+			one := reserve(t, Mapping{HostIP: ip, ContainerPort: 80, Proto: both.Proto})
+			want := fmt.Sprintf("Bind for %s failed: port is already allocated", Mapping{HostIP: unspecified(ip), HostPort: one.HostPort}.Host())
+			m := both
+			m.HostPort = one.HostPort
+			_, _, err := Reserve(m)
+			if err == nil || err.Error() != want {
+				t.Errorf("%s: got %v, want %s", both.Proto, err, want)
+			}
+			if next := reserve(t, Mapping{HostIP: m.HostIP, Dual: true, HostPort: one.HostPort, HostPortEnd: min(one.HostPort+200, 65535), ContainerPort: 1, Proto: both.Proto}); next.HostPort <= one.HostPort || !next.Dual {
+				t.Errorf("%s: of a range it took %+v", both.Proto, next)
+			}
+		}
+	}
+}
+
+func unspecified(ip netip.Addr) netip.Addr {
+	if ip.Is6() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// TestReserveFamilies: the same port of two families is two ports.
+func TestReserveFamilies(t *testing.T) {
+	for _, proto := range []Proto{TCP, UDP} {
+		six := reserve(t, Mapping{HostIP: netip.IPv6Unspecified(), ContainerPort: 80, Proto: proto})
+		four := Mapping{HostIP: netip.IPv4Unspecified(), HostPort: six.HostPort, ContainerPort: 80, Proto: proto}
+		reserve(t, four)
+		if _, _, err := Reserve(Mapping{HostIP: netip.IPv6Loopback(), HostPort: six.HostPort, Proto: proto}); err == nil ||
+			err.Error() != fmt.Sprintf("Bind for [::1]:%d failed: port is already allocated", six.HostPort) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestSocketForMore: a port that is held for one family can be held for both.
+func TestSocketForMore(t *testing.T) {
+	four, got, err := Reserve(Mapping{HostIP: netip.IPv4Unspecified(), ContainerPort: 80, Proto: TCP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer four.Close()
+	if _, missing := four.Missing(got); missing {
+		t.Error("it lacks what it holds")
+	}
+	both := got
+	both.Dual = true
+	part, missing := four.Missing(both)
+	if !missing || part != both.Only6() {
+		t.Fatalf("it lacks %+v, %v", part, missing)
+	}
+	six, _, err := Reserve(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	four.Add(six)
+	if _, missing := four.Missing(both); missing {
+		t.Error("it lacks what was added")
+	}
+	var r Relay
+	if err := errors.Join(r.Serve(four, TCP, netip.AddrPortFrom(loopback, 1)), r.Close(), four.Close()); err != nil {
+		t.Error(err)
+	}
+	if s, _, err := Reserve(both); err != nil {
+		t.Errorf("after it was closed: %v", err)
+	} else {
+		s.Close()
 	}
 }
