@@ -50,6 +50,27 @@ func TestPortAddAndRm(t *testing.T) {
 	}
 }
 
+// TestPortAddRepairsTheRules: somebody flushed the firewall, and the next change
+// of a port puts back all that was there before.
+func TestPortAddRepairsTheRules(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	runWeb(t, h, "web", "-p", "8080:80")
+	if h.Backend() == host.Native {
+		must(t, h.Exec("nft", "flush ruleset"))
+	} else {
+		must(t, h.Exec("sh", "-c", "for t in raw nat filter; do iptables -t $t -F; iptables -t $t -X; done"))
+	}
+	if r := h.Run("port", "add", "web", "8081:80"); r.Code != 0 || !strings.Contains(r.Stderr, "mini's rules are put back") {
+		t.Errorf("want the repair, and a word of it:\n%s", r)
+	}
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8081"+addrPage, outside)
+	if n := publishedRules(t, h); n != 2 {
+		t.Errorf("there are %d DNAT rules, want 2", n)
+	}
+}
+
 // TestPortRmOfPublishAll: what was withdrawn stays so after a restart.
 func TestPortRmOfPublishAll(t *testing.T) {
 	t.Parallel()

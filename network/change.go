@@ -136,7 +136,7 @@ func stepFlushSome(ports []port.Mapping) []plan.Step {
 // Publish publishes more ports of a container that is connected and running.
 // It gives them as they are published.
 func (m *Manager) Publish(ctx context.Context, ep *Endpoint, spec EndpointSpec, observe plan.Observer) ([]port.Mapping, error) {
-	if err := m.followMove(ep); err != nil {
+	if err := m.ready(ctx, ep, observe); err != nil {
 		return nil, err
 	}
 	added, err := m.hold(ep, spec)

@@ -36,7 +36,7 @@ type Gateway struct {
 // running container to another. The host ports stay held meanwhile. What was
 // connected over TCP goes on as long as the container stays on the first network.
 func (m *Manager) Handover(ctx context.Context, s HandoverSpec, observe plan.Observer) error {
-	if err := errors.Join(m.followMove(s.From), m.followMove(s.To)); err != nil {
+	if err := errors.Join(m.ready(ctx, s.From, observe), m.followMove(s.To)); err != nil {
 		return err
 	}
 	p, changes, err := m.handover(s)

@@ -45,6 +45,23 @@ func (m *Manager) recheck(ctx context.Context, n *Network, mk *mark, observe pla
 	return m.repairUntilTheyStand(ctx, mk, observe)
 }
 
+// ready makes ready for new rules of an endpoint on a network that is up: what
+// somebody took away of the rules before is put back, and the endpoint knows of
+// chains with another name.
+func (m *Manager) ready(ctx context.Context, ep *Endpoint, observe plan.Observer) error {
+	n := networkOf(ep)
+	mk, err := m.readMark(n)
+	if err != nil {
+		return err
+	}
+	if mk != nil {
+		if err := m.recheck(ctx, n, mk, observe); err != nil {
+			return err
+		}
+	}
+	return m.followMove(ep)
+}
+
 // jumpsStand looks at the jumps alone. That they cannot be read is a reason to
 // look more closely.
 func (m *Manager) jumpsStand(mk *mark) bool {

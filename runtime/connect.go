@@ -12,9 +12,17 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
+// Telling says what the caller wants to know while a running container's
+// networking changes.
+type Telling struct {
+	Explain bool `json:"explain,omitempty"` // each step
+	// Note is told explanations, and what the user should know. May be nil.
+	Note func(string) `json:"-"`
+}
+
 // ConnectNetwork connects a container to one more network: at once if it runs,
-// else when it starts. Explanations are told to note, if it is not nil.
-func (c *Container) ConnectNetwork(_ context.Context, n *network.Network, a NetworkAttachment, note func(string)) error {
+// else when it starts.
+func (c *Container) ConnectNetwork(_ context.Context, n *network.Network, a NetworkAttachment, tell Telling) error {
 	a.Network = n.Name
 	if err := c.checkConnect(n, a); err != nil {
 		return err
@@ -22,7 +30,7 @@ func (c *Container) ConnectNetwork(_ context.Context, n *network.Network, a Netw
 	if c.State.Status != Running {
 		return c.change(func(cfg *Config) { cfg.Networks = append(cfg.Networks, a) })
 	}
-	_, err := c.askTelling(opConnect, connectRequest{a, note != nil}, note)
+	_, err := c.askTelling(opConnect, connectRequest{a, tell}, tell.Note)
 	return err
 }
 
@@ -30,7 +38,7 @@ func (c *Container) ConnectNetwork(_ context.Context, n *network.Network, a Netw
 // then only the network's name counts.
 type connectRequest struct {
 	NetworkAttachment
-	Explain bool `json:"explain,omitempty"`
+	Telling
 }
 
 func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error {
@@ -68,16 +76,15 @@ func (cfg *Config) leave(name string) {
 	cfg.Networks = slices.DeleteFunc(cfg.Networks, func(a NetworkAttachment) bool { return a.Network == name })
 }
 
-// DisconnectNetwork takes a container off a network. Explanations are told to
-// note, if it is not nil.
-func (c *Container) DisconnectNetwork(_ context.Context, n *network.Network, note func(string)) error {
+// DisconnectNetwork takes a container off a network.
+func (c *Container) DisconnectNetwork(_ context.Context, n *network.Network, tell Telling) error {
 	if c.on(n.Name) < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to the network %s", c.Config.ID, n.Name)
 	}
 	if c.State.Status != Running {
 		return c.change(func(cfg *Config) { cfg.leave(n.Name) })
 	}
-	_, err := c.askTelling(opDisconnect, connectRequest{NetworkAttachment{Network: n.Name}, note != nil}, note)
+	_, err := c.askTelling(opDisconnect, connectRequest{NetworkAttachment{Network: n.Name}, tell}, tell.Note)
 	return err
 }
 

@@ -52,7 +52,9 @@ type monitor struct {
 	life     *life
 	req      startRequest
 	starter  *client // the command that started it
+	begun    func()  // ends its part in the audience
 	observe  plan.Observer
+	audience audience
 	child    *nsinit.Child
 	cgroup   *cgroup
 	hub      *hub
@@ -125,7 +127,7 @@ func newMonitor() (m *monitor, err error) {
 		m.starter = newClient(conn, *a)
 		m.starter.ownsStdin = a.Stdin
 	}
-	m.req.Options.Notice = func(text string) { _ = conn.Send(wire.TypeExplain, []byte("note: "+text+"\n")) }
+	m.req.Options.Notice, m.begun = m.audience.note, m.audience.join(conn)
 	// An iptables that outlives a killed monitor keeps the container's lock, so
 	// that nobody clears up before it has done what it was started for.
 	m.req.Options.hold = func() []*os.File { return []*os.File{m.life.file} }

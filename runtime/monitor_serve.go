@@ -76,6 +76,9 @@ func (m *monitor) handle(conn *wire.Conn) {
 // dispatch carries one request out. An error is what the client is told.
 func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 	switch req.Op {
+	case opConnect, opDisconnect, opPortAdd, opPortRemove:
+		defer m.audience.join(conn)()
+		return m.rewire(conn, req)
 	case opAttach:
 		return decodeAnd(req, func(a Attach) error { return m.attach(conn, a) })
 	case opExec:
@@ -100,28 +103,34 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 		})
 	case opRemove:
 		return decodeAnd(req, func(o RemoveOptions) error { return m.remove(conn, o) })
+	}
+	return fmt.Errorf("unknown operation %q", req.Op)
+}
+
+// rewire carries out a request that changes the networking.
+func (m *monitor) rewire(conn *wire.Conn, req wire.Request) error {
+	switch req.Op {
 	case opConnect:
 		return decodeAnd(req, func(a connectRequest) error {
-			return replyTo(conn, m.connectNetwork(a.NetworkAttachment, m.observer(conn, a.Explain)))
+			return replyTo(conn, m.connectNetwork(a.NetworkAttachment, m.observer(conn, a.Telling)))
 		})
 	case opDisconnect:
 		return decodeAnd(req, func(a connectRequest) error {
-			return replyTo(conn, m.disconnectNetwork(a.Network, m.observer(conn, a.Explain)))
+			return replyTo(conn, m.disconnectNetwork(a.Network, m.observer(conn, a.Telling)))
 		})
 	case opPortAdd:
 		return decodeAnd(req, func(p PortRequest) error {
-			added, err := m.addPorts(p, m.observer(conn, p.Explain))
+			added, err := m.addPorts(p, m.observer(conn, p.Telling))
 			if err != nil {
 				return err
 			}
 			return replyWith(conn, added)
 		})
-	case opPortRemove:
+	default: // opPortRemove
 		return decodeAnd(req, func(p PortRequest) error {
-			return replyTo(conn, m.removePorts(p, m.observer(conn, p.Explain)))
+			return replyTo(conn, m.removePorts(p, m.observer(conn, p.Telling)))
 		})
 	}
-	return fmt.Errorf("unknown operation %q", req.Op)
 }
 
 func decodeAnd[T any](req wire.Request, do func(T) error) error {

@@ -155,6 +155,7 @@ func (m *monitor) execute(program *nsinit.Program) error {
 // announce tells the starting command that the container runs, and begins to
 // copy its output. That the command is gone by now changes nothing.
 func (m *monitor) announce() {
+	m.begun()
 	_ = m.starter.conn.SendJSON(wire.TypeStarted, wire.Started{Pid: m.child.Pid})
 	if m.req.Attach == nil {
 		m.starter.conn.Close()

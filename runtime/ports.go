@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/network/port"
@@ -18,11 +19,9 @@ import (
 // no longer. Where one to be withdrawn leaves the host's address or port open,
 // any will do.
 type PortRequest struct {
-	Ports   []port.Mapping `json:"ports"`
-	HostIP  netip.Addr     `json:"host_ip,omitzero"` // of new Ports that name none; zero: the container's default
-	Explain bool           `json:"explain,omitempty"`
-	// Note is told explanations. May be nil.
-	Note func(string) `json:"-"`
+	Ports  []port.Mapping `json:"ports"`
+	HostIP netip.Addr     `json:"host_ip,omitzero"` // of new Ports that name none; zero: the container's default
+	Telling
 }
 
 // AddPorts publishes more ports of a running container, also after its
@@ -80,11 +79,42 @@ func (m *monitor) publisher() (*network.Endpoint, error) {
 
 // observer explains to the client of a request if it wants to know, else to
 // whoever wanted to know everything when the container started.
-func (m *monitor) observer(conn *wire.Conn, explain bool) plan.Observer {
-	if !explain {
+func (m *monitor) observer(conn *wire.Conn, tell Telling) plan.Observer {
+	if !tell.Explain {
 		return m.observe
 	}
 	return plan.Explainer(conn.Writer(wire.TypeExplain))
+}
+
+// audience are the connections that hear what the user should know: those of
+// the requests that are being carried out.
+type audience struct {
+	mu    sync.Mutex
+	conns map[*wire.Conn]struct{}
+}
+
+// join adds a connection until leave is called.
+func (a *audience) join(conn *wire.Conn) (leave func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conns == nil {
+		a.conns = make(map[*wire.Conn]struct{})
+	}
+	a.conns[conn] = struct{}{}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.conns, conn)
+	}
+}
+
+// note tells all of them. Whoever is gone need not know.
+func (a *audience) note(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for conn := range a.conns {
+		_ = conn.Send(wire.TypeExplain, []byte("note: "+text+"\n"))
+	}
 }
 
 // addPorts is AddPorts in the monitor.

@@ -48,7 +48,7 @@ func runNetworkConnect(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.ConnectNetwork(c.ctx, n, a, c.explanations())
+	return ctr.ConnectNetwork(c.ctx, n, a, c.telling())
 }
 
 func runNetworkDisconnect(c *call) error {
@@ -56,15 +56,12 @@ func runNetworkDisconnect(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.DisconnectNetwork(c.ctx, n, c.explanations())
+	return ctr.DisconnectNetwork(c.ctx, n, c.telling())
 }
 
-// explanations gives where a monitor's explanations go, nil without --explain.
-func (c *call) explanations() func(string) {
-	if !c.explains() {
-		return nil
-	}
-	return (&noteWriter{w: c.err}).note
+// telling gives where a monitor's notes and explanations go.
+func (c *call) telling() runtime.Telling {
+	return runtime.Telling{Explain: c.explains(), Note: c.noteTo(&noteWriter{w: c.err})}
 }
 
 func (c *call) networkAndContainer() (*network.Network, *runtime.Container, error) {

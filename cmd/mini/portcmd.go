@@ -74,7 +74,7 @@ func runPortRm(c *call) error {
 
 // portRequest reads the arguments of add and rm.
 func (c *call) portRequest() (*runtime.Container, runtime.PortRequest, error) {
-	req := runtime.PortRequest{Explain: c.explains(), Note: c.explanations()}
+	req := runtime.PortRequest{Telling: c.telling()}
 	for _, spec := range c.args()[1:] {
 		ports, err := port.Parse(spec)
 		if err != nil {
