@@ -1,7 +1,6 @@
 package network
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,81 +11,49 @@ import (
 	"github.com/minirt/mini/network/firewall"
 )
 
-// chainState is the record firewall.json: which chains are ours.
-type chainState struct {
-	Prefix string `json:"prefix"`
-	// Driver is the firewall driver that made them. Empty stands for iptables.
-	Driver string `json:"driver,omitempty"`
-	// Boot is the kernel's boot_id: a record of another boot describes nothing.
-	Boot string `json:"boot"`
-	// Stage is "" when no chain of ours should exist, baseStarting while they
-	// are made, baseUp when they are there.
-	Stage string `json:"stage"`
-	// MadeUser: the administrator's chain was missing, so we made it. It stays
-	// on record as long as the chain stays, which is while it has rules.
-	MadeUser bool `json:"made_user_chain,omitempty"`
-	// Moving to Prefix: the records have the rules of before, too.
-	Moving bool `json:"moving,omitempty"`
-	// Left are chains of mini's that could not be deleted: see keepLeft.
-	Left []firewall.Chain `json:"left,omitempty"`
-	// Chains and Rules are exactly those that were made.
-	Chains []firewall.Chain `json:"chains,omitempty"`
-	Rules  []firewall.Rule  `json:"rules,omitempty"`
+// bothFamilies are IPv4 and IPv6, as [firewall.Rule] tells them apart.
+var bothFamilies = []bool{false, true}
+
+// ruleFamilies gives the families that the network has, as rules name them.
+func (n *Network) ruleFamilies() (fs []bool) {
+	for _, f := range n.families() {
+		fs = append(fs, f.v6)
+	}
+	return fs
 }
 
-const (
-	baseStarting = "starting"
-	baseUp       = "up"
-)
-
-func (m *Manager) chainPath() string { return m.statePath("firewall.json") }
-
-func (m *Manager) chainState() (chainState, error) {
-	var s chainState
-	if err := readJSON(m.chainPath(), &s); err != nil {
-		return s, ignoreMissing(err)
-	}
-	boot, err := m.bootID()
-	if s.Boot != boot {
-		s = chainState{Prefix: s.Prefix}
-	}
-	return s, err
-}
-
-// bootID names the time from one boot to the next, see random(4).
-func (m *Manager) bootID() (string, error) {
-	m.bootOnce.Do(func() {
-		text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-		if err != nil {
-			m.bootErr = fmt.Errorf("reading the boot id: %w", err)
+// ruleFamilies gives the families that the network has: it has rules of each.
+func (mk *mark) ruleFamilies() (fs []bool) {
+	for _, v6 := range bothFamilies {
+		if slices.ContainsFunc(mk.Rules, func(r firewall.Rule) bool { return r.V6 == v6 }) {
+			fs = append(fs, v6)
 		}
-		m.boot = string(bytes.TrimSpace(text))
-	})
-	return m.boot, m.bootErr
+	}
+	return fs
 }
 
-// prefix gives the chain prefix in use, or the one that the next network to
-// come up will use, as far as can be told now.
-func (m *Manager) prefix() (string, error) {
+// prefix gives the chain prefix in use, or the one that the next network of these
+// families to come up will use, as far as can be told now.
+func (m *Manager) prefix(families []bool) (string, error) {
 	s, err := m.chainState()
 	if err != nil {
 		return "", err
 	}
-	if s.Stage != "" {
+	if s.active() {
 		return s.Prefix, nil
 	}
-	return m.choosePrefix()
+	return m.choosePrefix(families)
 }
 
 // choosePrefix finds a prefix whose chains nobody has. A Docker on the host
 // flushes and deletes the chains it knows by name, whoever made them.
-func (m *Manager) choosePrefix() (string, error) {
+func (m *Manager) choosePrefix(families []bool) (string, error) {
 	if m.opt.ChainPrefix != "" {
 		return m.opt.ChainPrefix, nil
 	}
 	candidates := []string{"DOCKER", "MINI", "MINI2", "MINI3", "MINI4"}
 	for _, p := range candidates {
-		taken, err := m.hasChains(p)
+		taken, err := m.hasChains(p, families)
 		if err != nil {
 			return "", err
 		}
@@ -98,46 +65,45 @@ func (m *Manager) choosePrefix() (string, error) {
 }
 
 // hasChains looks for the two chains that every Docker, or another mini, has
-// at least one of.
-func (m *Manager) hasChains(prefix string) (bool, error) {
+// at least one of, in each of the families.
+func (m *Manager) hasChains(prefix string, families []bool) (bool, error) {
 	s, err := m.chainState()
 	if err != nil {
 		return false, err
 	}
-	for _, c := range []firewall.Chain{{Table: "nat", Name: prefix}, {Table: "filter", Name: prefix + "-FORWARD"}} {
-		if free, err := m.isFree(c, s.Left); !free || err != nil {
-			return !free, err
+	for _, v6 := range families {
+		for _, c := range []firewall.Chain{{Table: "nat", Name: prefix, V6: v6}, {Table: "filter", Name: prefix + "-FORWARD", V6: v6}} {
+			if free, err := m.isFree(c, s.Left); !free || err != nil {
+				return !free, err
+			}
 		}
 	}
 	return false, nil
 }
 
-// startChains records that the shared chains are about to be made, unless they
-// are there. The caller holds networks.lock.
-func (m *Manager) startChains() (chainState, error) {
+// startChains records that the shared chains of families are about to be made,
+// unless they are there. The caller holds networks.lock.
+func (m *Manager) startChains(families []bool) (chainState, error) {
 	s, err := m.chainState()
 	if err != nil {
 		return s, err
 	}
-	if s.Stage != "" {
-		return s, m.checkDriver()
-	}
-	prefix, err := m.choosePrefix()
-	if err != nil {
+	missing := slices.DeleteFunc(slices.Clone(families), func(v6 bool) bool { return *s.stage(v6) != "" })
+	if s.active() {
+		if err := m.checkDriver(); err != nil || len(missing) == 0 {
+			return s, err
+		}
+	} else if err := m.startPrefix(&s, families); err != nil {
 		return s, err
 	}
-	if prefix != "DOCKER" && m.opt.ChainPrefix == "" && prefix != s.Prefix {
-		m.opt.Notice("chain DOCKER belongs to somebody else: mini's chains are named " + prefix)
-	}
-	user, err := m.fw().HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain})
-	if err != nil {
-		return s, err
-	}
-	made, left := s.MadeUser || !user, s.Left
-	s = m.baseState(prefix)
-	s.MadeUser, s.Left = made, left
-	if s.Boot, err = m.bootID(); err != nil {
-		return s, err
+	for _, v6 := range missing {
+		user, err := m.fw().HasChain(userChain(v6))
+		if err != nil {
+			return s, err
+		}
+		*s.madeUser(v6) = *s.madeUser(v6) || !user
+		*s.stage(v6) = baseStarting
+		s.setBase(m.owner, v6)
 	}
 	if err := replaceJSON(m.chainPath(), s); err != nil {
 		return s, fmt.Errorf("recording the chain prefix: %w", err)
@@ -145,34 +111,18 @@ func (m *Manager) startChains() (chainState, error) {
 	return s, nil
 }
 
-func (m *Manager) baseState(prefix string) chainState {
-	base := firewall.Base(prefix, m.owner, false)
-	s := chainState{Prefix: prefix, Driver: m.driverName(), Stage: baseStarting}
-	for _, c := range base.Chains {
-		s.Chains = append(s.Chains, c.Chain)
-	}
-	for _, r := range base.Rules {
-		s.Rules = append(s.Rules, r.Rule)
-	}
-	return s
-}
-
-// setStage records how far the shared chains are.
-func (m *Manager) setStage(stage string) error {
-	s, err := m.chainState()
-	if err != nil {
+// startPrefix fills in what the chains of all families have in common.
+func (m *Manager) startPrefix(s *chainState, families []bool) (err error) {
+	before := s.Prefix
+	if s.Prefix, err = m.choosePrefix(families); err != nil {
 		return err
 	}
-	if s.Stage == stage {
-		return nil
+	if s.Prefix != dockerPrefix && m.opt.ChainPrefix == "" && s.Prefix != before {
+		m.opt.Notice("chain DOCKER belongs to somebody else: mini's chains are named " + s.Prefix)
 	}
-	s.Stage = stage
-	if stage == "" && s.MadeUser {
-		if s.MadeUser, err = m.fw().HasChain(firewall.Chain{Table: "filter", Name: firewall.UserChain}); err != nil {
-			return err
-		}
-	}
-	return replaceJSON(m.chainPath(), s)
+	s.Driver, s.Moving = m.driverName(), false
+	s.Boot, err = m.bootID()
+	return err
 }
 
 // mark is the record up.json of a network that is up, or was about to be.
@@ -188,6 +138,9 @@ type mark struct {
 	// From and To are bridges of other networks: see meet.
 	From []string `json:"from,omitempty"`
 	To   []string `json:"to,omitempty"`
+	// From6 and To6 are the same for IPv6.
+	From6 []string `json:"from6,omitempty"`
+	To6   []string `json:"to6,omitempty"`
 	// Found is set when the bridge is somebody else's.
 	Found *found          `json:"found,omitempty"`
 	Rules []firewall.Rule `json:"rules"`
@@ -229,9 +182,9 @@ func (m *Manager) marks() (map[string]*mark, error) {
 	return all, nil
 }
 
-// recorded gives the rules of the shared chains and of all networks, in an order
-// in which they may be added: in a chain with rules of both, the shared ones
-// come first.
+// recorded gives the rules of the shared chains and of all networks, of the
+// families that are up, in an order in which they may be added: in a chain with
+// rules of both, the shared ones come first.
 func (m *Manager) recorded(s chainState) ([]firewall.Rule, error) {
 	marks, err := m.marks()
 	if err != nil {
@@ -241,5 +194,5 @@ func (m *Manager) recorded(s chainState) ([]firewall.Rule, error) {
 	for _, id := range slices.Sorted(maps.Keys(marks)) {
 		rules = append(rules, marks[id].Rules...)
 	}
-	return rules, nil
+	return s.standing(rules), nil
 }

@@ -106,13 +106,13 @@ func (w *world) crashUp(n *Network, i int) {
 	unlock, err := lock(w.m.statePath("networks.lock"), unix.LOCK_EX)
 	w.must(err)
 	defer unlock()
-	chains, err := w.m.startChains()
+	chains, err := w.m.startChains(n.ruleFamilies())
 	w.must(err)
 	mk, err := w.m.layout(n, chains.Prefix)
 	w.must(err)
 	w.must(os.MkdirAll(w.m.netDir(n), 0o700))
 	w.must(replaceJSON(w.m.markPath(n), mk))
-	p := w.m.upPlan(n, mk, true)
+	p := w.m.upPlan(n, mk, chains)
 	p.Steps = p.Steps[:i]
 	w.must(p.Run(context.Background(), nil))
 }

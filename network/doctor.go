@@ -199,10 +199,11 @@ func (d *doctor) takeIn() (err error) {
 	if d.links, err = d.h.LinkList(); err != nil {
 		return linkErr("listing", "links", err)
 	}
-	if d.rules, err = m.fw().Listing(d.ctx); err != nil {
+	v6 := d.shared.Stage6 != "" || d.shared.MadeUser6 || firewall.NeedV6(d.shared.Left, nil)
+	if d.rules, err = m.fw().Listing(d.ctx, v6); err != nil {
 		return err
 	}
-	if d.other, err = m.fw().OtherListing(d.ctx); err != nil {
+	if d.other, err = m.fw().OtherListing(d.ctx, v6); err != nil {
 		return err
 	}
 	if err := d.takeInNetworks(); err != nil {

@@ -237,9 +237,11 @@ func (d *doctor) checkPublished(p *wired) {
 		step.Cmds = append(step.Cmds, p.d.m.fw().AddCommand(r))
 	}
 	var steps []plan.Step
-	for _, table := range []string{"nat", "filter"} { // a routed network's are in filter
-		if slices.ContainsFunc(missing, func(r firewall.Rule) bool { return r.Table == table }) {
-			steps = append(steps, d.missingChains(table)...)
+	for _, v6 := range bothFamilies {
+		for _, table := range []string{"nat", "filter"} { // a routed network's are in filter
+			if slices.ContainsFunc(missing, func(r firewall.Rule) bool { return r.Table == table && r.V6 == v6 }) {
+				steps = append(steps, d.missingChains(table, v6)...)
+			}
 		}
 	}
 	steps = append(steps, step)

@@ -13,7 +13,7 @@ import (
 // checkForeign looks for what other programs do to mini's packets. None of it is
 // mini's to change.
 func (d *doctor) checkForeign() {
-	if d.shared.Stage != baseUp {
+	if !d.shared.anyUp() {
 		return
 	}
 	at := len(d.found)
@@ -31,25 +31,40 @@ func (d *doctor) checkOther() {
 	if d.other == nil {
 		return
 	}
-	c := firewall.Chain{Table: "filter", Name: "FORWARD"}
-	rules := d.other.Rules(c)
-	why := "a packet must pass the rules of both back ends, and mini's are in " + d.rules.Program
-	decision := d.other.Decide(rules, d.scope())
+	at := len(d.found)
+	for _, v6 := range bothFamilies {
+		d.judgeOther(firewall.Chain{Table: "filter", Name: "FORWARD", V6: v6})
+	}
+	if at == len(d.found) && d.hasRules(d.other) {
+		d.foreign(Note, "the host", d.other.Program+" has rules as well", d.whyOther())
+	}
+}
+
+func (d *doctor) whyOther() string {
+	return "a packet must pass the rules of both back ends, and mini's are in " + d.rules.Program
+}
+
+// judgeOther finds out whether a chain of the other back end drops packets of
+// containers.
+func (d *doctor) judgeOther(c firewall.Chain) {
+	scope := d.scope(c.V6)
+	if len(scope.Bridges) == 0 {
+		return
+	}
+	decision, program := d.other.Decide(d.other.Rules(c), scope), d.other.ProgramFor(c)
 	switch {
 	case decision != nil && decision.Target != "ACCEPT":
-		d.foreign(Wrong, "the host", fmt.Sprintf("a rule of %s drops packets of containers: %s", d.other.Program, decision.Rule), why,
-			d.acceptIn(d.other.Program)...)
+		d.foreign(Wrong, "the host", fmt.Sprintf("a rule of %s drops packets of containers: %s", program, decision.Rule), d.whyOther(),
+			acceptIn(program, scope.Bridges)...)
 	case decision == nil && d.other.Chains[c] != nil && d.other.Chains[c].Policy == "DROP":
-		d.foreign(Wrong, "the host", "FORWARD of "+d.other.Program+" drops by default, and no rule there accepts packets of containers", why,
-			d.acceptIn(d.other.Program)...)
-	case d.hasRules(d.other):
-		d.foreign(Note, "the host", d.other.Program+" has rules as well", why)
+		d.foreign(Wrong, "the host", "FORWARD of "+program+" drops by default, and no rule there accepts packets of containers", d.whyOther(),
+			acceptIn(program, scope.Bridges)...)
 	}
 }
 
 // checkHooks looks for nftables chains of others that drop what mini accepts.
 func (d *doctor) checkHooks() {
-	hooks, err := nft.Hooks(d.scope().Bridges)
+	hooks, err := nft.Hooks(d.bridges(), d.shared.up(true))
 	if err != nil {
 		d.foreign(Note, "the host", err.Error(), "chains of nftables that drop packets of containers would not be seen")
 		return
@@ -62,7 +77,7 @@ func (d *doctor) checkHooks() {
 			continue
 		}
 		var commands []string
-		for _, bridge := range d.scope().Bridges {
+		for _, bridge := range d.bridges() {
 			for _, way := range []string{"iifname", "oifname"} {
 				commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s accept", h.Table, h.Chain, way, plan.Quote(bridge)))
 			}
@@ -80,8 +95,8 @@ func (d *doctor) hasRules(l *firewall.Listing) bool {
 	return false
 }
 
-func (d *doctor) acceptIn(program string) (commands []string) {
-	for _, bridge := range d.scope().Bridges {
+func acceptIn(program string, bridges []string) (commands []string) {
+	for _, bridge := range bridges {
 		commands = append(commands, plan.Command(program, "-I", "FORWARD", "-i", bridge, "-j", "ACCEPT"),
 			plan.Command(program, "-I", "FORWARD", "-o", bridge, "-j", "ACCEPT"))
 	}
@@ -109,24 +124,34 @@ func (d *doctor) checkBackend() {
 
 // checkTakenPorts looks for rules that take a published port before mini's do.
 func (d *doctor) checkTakenPorts() {
-	pre := firewall.Chain{Table: "nat", Name: "PREROUTING"}
-	jump := -1
-	for _, r := range d.shared.Rules {
-		if r.Table == pre.Table && r.Chain == pre.Name {
-			jump = d.rules.Find(r)
-		}
-	}
-	for _, w := range d.wards {
-		for _, ep := range w.eps {
-			for _, p := range ep.Ports {
-				r := d.rules.Redirects(pre, jump, string(p.Proto), fmt.Sprint(p.HostPort))
-				if r == nil {
-					continue
-				}
-				d.foreign(Wrong, "container "+ep.ContainerName, fmt.Sprintf("somebody's rule takes its port %d/%s: %s", p.HostPort, p.Proto, r),
-					"the rule stands before mini's", r.Rule().DeleteCommand())
+	for _, v6 := range bothFamilies {
+		pre := firewall.Chain{Table: "nat", Name: "PREROUTING", V6: v6}
+		jump := -1
+		for _, r := range d.shared.standing(d.shared.Rules) {
+			if r.Home() == pre {
+				jump = d.rules.Find(r)
 			}
 		}
+		for _, w := range d.wards {
+			for i := range w.eps {
+				d.checkTaken(pre, jump, &w.eps[i])
+			}
+		}
+	}
+}
+
+// checkTaken looks for rules above mini's jump that take a port of one container.
+func (d *doctor) checkTaken(pre firewall.Chain, jump int, ep *Endpoint) {
+	for _, p := range ep.Ports {
+		if !firewall.IsFor(p, pre.V6) {
+			continue
+		}
+		r := d.rules.Redirects(pre, jump, string(p.Proto), fmt.Sprint(p.HostPort))
+		if r == nil {
+			continue
+		}
+		d.foreign(Wrong, "container "+ep.ContainerName, fmt.Sprintf("somebody's rule takes its port %d/%s: %s", p.HostPort, p.Proto, r),
+			"the rule stands before mini's", r.Rule().DeleteCommand())
 	}
 }
 
@@ -158,8 +183,33 @@ func (d *doctor) checkManagers() {
 }
 
 func (d *doctor) trust() (commands []string) {
-	for _, bridge := range d.scope().Bridges {
+	for _, bridge := range d.bridges() {
 		commands = append(commands, "firewall-cmd --permanent --zone=trusted --add-interface="+plan.Quote(bridge))
 	}
 	return append(commands, "firewall-cmd --reload")
+}
+
+// scope is the traffic of one family on all networks that are up.
+func (d *doctor) scope(v6 bool) firewall.Scope {
+	s := firewall.Scope{Elsewhere: d.isElsewhere}
+	for _, w := range d.wards {
+		subnet := w.n.Subnet
+		if v6 {
+			subnet = w.n.Subnet6
+		}
+		if w.up() && subnet.IsValid() {
+			s.Bridges, s.Subnets = append(s.Bridges, w.mk.Bridge), append(s.Subnets, subnet)
+		}
+	}
+	return s
+}
+
+// bridges are those of all networks that are up.
+func (d *doctor) bridges() (names []string) {
+	for _, w := range d.wards {
+		if w.up() {
+			names = append(names, w.mk.Bridge)
+		}
+	}
+	return names
 }

@@ -17,7 +17,7 @@ func (d *doctor) hasRule(r firewall.Rule) bool {
 	if d.rules.Find(r) >= 0 {
 		return true
 	}
-	if !d.rules.Has(firewall.Chain{Table: r.Table, Name: r.Chain}) {
+	if !d.rules.Has(r.Home()) {
 		return false
 	}
 	ok, err := d.m.fw().Has(r)
@@ -29,22 +29,22 @@ type inOrder []firewall.Rule
 
 // checkRules compares the rules on record, chain by chain, with those in the kernel.
 func (d *doctor) checkRules() error {
-	if d.shared.Stage != baseUp {
+	if !d.shared.anyUp() {
 		return d.checkHalfMade()
 	}
-	lists := []inOrder{d.shared.Rules}
+	lists := []inOrder{d.shared.standing(d.shared.Rules)}
 	for _, w := range d.wards {
 		if w.up() {
-			lists = append(lists, w.mk.Rules)
+			lists = append(lists, d.shared.standing(w.mk.Rules))
 		}
 	}
 	for _, mk := range d.unowned {
-		lists = append(lists, mk.Rules)
+		lists = append(lists, d.shared.standing(mk.Rules))
 	}
 	at := len(d.found)
 	rules := slices.Concat(castAll(lists)...)
 	for _, c := range chainsOf(rules) {
-		mine := slices.DeleteFunc(slices.Clone(rules), func(r firewall.Rule) bool { return r.Table != c.Table || r.Chain != c.Name })
+		mine := slices.DeleteFunc(slices.Clone(rules), func(r firewall.Rule) bool { return r.Home() != c })
 		d.checkChain(c, mine, lists)
 	}
 	d.checkHead()
@@ -55,16 +55,16 @@ func (d *doctor) checkRules() error {
 // checkHalfMade finds chains that a crash left before there was any network.
 func (d *doctor) checkHalfMade() error {
 	up := func(w *ward) bool { return w.mk != nil }
-	if d.shared.Stage != baseStarting || slices.ContainsFunc(d.wards, up) || len(d.unowned) > 0 {
+	if !d.shared.active() || slices.ContainsFunc(d.wards, up) || len(d.unowned) > 0 {
 		return nil
 	}
-	keep, err := d.m.userRules()
+	keep, err := d.m.userRules(d.shared)
 	if err != nil {
 		return err
 	}
 	forget := plan.Step{
 		Name: "forget mini's chains", Why: "They are gone from the record, too.",
-		Do: func(context.Context) error { return d.m.setStage("") },
+		Do: func(context.Context) error { return d.m.setStage("", bothFamilies...) },
 	}
 	d.add(NewFinding("the firewall", "mini's chains are half made", "a mini was killed while it made or took them away, and no network needs them",
 		d.m.stepDropJumps(d.shared, keep), d.m.stepDropChains(d.shared, keep), forget))
@@ -81,14 +81,12 @@ func castAll(lists []inOrder) (out [][]firewall.Rule) {
 // chainsOf gives the chains of rules, each once, in their order.
 func chainsOf(rules []firewall.Rule) (chains []firewall.Chain) {
 	for _, r := range rules {
-		if c := (firewall.Chain{Table: r.Table, Name: r.Chain}); !slices.Contains(chains, c) {
+		if c := (r.Home()); !slices.Contains(chains, c) {
 			chains = append(chains, c)
 		}
 	}
 	return chains
 }
-
-func chainName(c firewall.Chain) string { return "chain " + c.Name + " of table " + c.Table }
 
 // checkChain wants all of mini's rules in a chain, and in their order.
 func (d *doctor) checkChain(c firewall.Chain, mine []firewall.Rule, lists []inOrder) {
@@ -102,12 +100,12 @@ func (d *doctor) checkChain(c firewall.Chain, mine []firewall.Rule, lists []inOr
 	}
 	switch {
 	case !d.rules.Has(c):
-		d.add(NewFinding(chainName(c), "the chain is gone", d.whyRules(c), d.restore(c, nil, mine)...))
+		d.add(NewFinding(c.String(), "the chain is gone", d.whyRules(c), d.restore(c, nil, mine)...))
 	case len(missing) > 0:
 		what := fmt.Sprintf("%d of mini's %d rules are gone, the first is: %s", len(missing), len(mine), strings.Join(missing[0].Spec, " "))
-		d.add(NewFinding(chainName(c), what, d.whyRules(c), d.restore(c, there, mine)...))
+		d.add(NewFinding(c.String(), what, d.whyRules(c), d.restore(c, there, mine)...))
 	case d.disordered(c, lists):
-		d.add(NewFinding(chainName(c), "mini's rules are out of order", "the first rule that matches decides", d.restore(c, there, mine)...))
+		d.add(NewFinding(c.String(), "mini's rules are out of order", "the first rule that matches decides", d.restore(c, there, mine)...))
 	}
 }
 
@@ -131,7 +129,7 @@ func (d *doctor) whyRules(c firewall.Chain) string {
 	if c.Table == "raw" {
 		why = "what should be closed may be open"
 	}
-	if f := d.rules.Chains[firewall.Chain{Table: "filter", Name: "FORWARD"}]; c.Table == "filter" && f != nil && f.Policy == "DROP" {
+	if f := d.rules.Chains[firewall.Chain{Table: "filter", Name: "FORWARD", V6: c.V6}]; c.Table == "filter" && f != nil && f.Policy == "DROP" {
 		why += ", and FORWARD drops by default"
 	}
 	return why
@@ -145,7 +143,7 @@ func (d *doctor) disordered(c firewall.Chain, lists []inOrder) bool {
 		last := -1
 		for _, r := range list {
 			at := -1
-			if r.Table == c.Table && r.Chain == c.Name {
+			if r.Home() == c {
 				at = d.rules.Find(r)
 			}
 			if at < 0 {
@@ -167,7 +165,7 @@ func (d *doctor) disordered(c firewall.Chain, lists []inOrder) bool {
 // restore gives the steps that put all of mini's rules of a chain into order.
 func (d *doctor) restore(c firewall.Chain, there, all []firewall.Rule) []plan.Step {
 	step := plan.Step{
-		Name: "put mini's rules back into " + chainName(c),
+		Name: "put mini's rules back into " + c.String(),
 		Why:  "All of them anew, because their order decides.",
 		Do:   func(ctx context.Context) error { return d.m.fw().Replace(ctx, there, all) },
 	}
@@ -177,15 +175,19 @@ func (d *doctor) restore(c firewall.Chain, there, all []firewall.Rule) []plan.St
 	for _, r := range all {
 		step.Cmds = append(step.Cmds, d.m.fw().AddCommand(r))
 	}
-	if !slices.ContainsFunc(d.put, func(r firewall.Rule) bool { return r.Table == c.Table && r.Chain == c.Name }) {
+	if !slices.ContainsFunc(d.put, func(r firewall.Rule) bool { return r.Home() == c }) {
 		d.drop, d.put = append(d.drop, there...), append(d.put, all...)
 	}
-	return append(d.missingChains(c.Table), step)
+	return append(d.missingChains(c.Table, c.V6), step)
 }
 
-// missingChains gives a step that makes those of mini's chains that a table lacks.
-func (d *doctor) missingChains(table string) []plan.Step {
-	set := firewall.Base(d.shared.Prefix, d.m.owner, false)
+// missingChains gives a step that makes those of mini's chains that a table of a
+// family lacks.
+func (d *doctor) missingChains(table string, v6 bool) []plan.Step {
+	if !d.shared.up(v6) {
+		return nil
+	}
+	set := firewall.Base(d.shared.Prefix, d.m.owner, v6)
 	missing := slices.DeleteFunc(set.Chains, func(c firewall.NotedChain) bool { return c.Table != table || d.rules.Has(c.Chain) })
 	if len(missing) == 0 {
 		return nil
@@ -200,7 +202,7 @@ func (d *doctor) missingChains(table string) []plan.Step {
 func (d *doctor) head(c firewall.Chain) (jumps []firewall.Rule, lowest int) {
 	lowest = -1
 	for _, r := range d.shared.Rules {
-		if r.First && r.Table == c.Table && r.Chain == c.Name {
+		if r.First && r.Home() == c {
 			jumps = append(jumps, r)
 			lowest = max(lowest, d.rules.Find(r))
 		}
@@ -210,30 +212,35 @@ func (d *doctor) head(c firewall.Chain) (jumps []firewall.Rule, lowest int) {
 
 // checkHead looks for rules of others that decide before mini's.
 func (d *doctor) checkHead() {
-	for _, c := range []firewall.Chain{{Table: "filter", Name: "FORWARD"}, {Table: "raw", Name: "PREROUTING"}} {
-		jumps, lowest := d.head(c)
-		if lowest < 0 {
-			continue
-		}
-		above := slices.DeleteFunc(slices.Clone(d.rules.Rules(c)[:lowest]), func(r firewall.Listed) bool {
-			return r.Target() == firewall.UserChain && !d.strict
-		})
-		if d.strict {
-			if slices.ContainsFunc(above, func(r firewall.Listed) bool { return !r.IsMini() }) {
-				d.add(NewFinding(chainName(c), "somebody's rules stand above mini's", "they decide first", d.restore(c, jumps, jumps)...))
-			}
-			continue
-		}
-		decision := d.rules.Decide(above, d.scope())
-		if decision == nil {
-			continue
-		}
-		why := "packets of containers are dropped before mini's rules see them"
-		if decision.Target == "ACCEPT" {
-			why = "what mini must drop is let through before its rules see it"
-		}
-		d.add(NewFinding(chainName(c), fmt.Sprintf("somebody's rule stands above mini's: %s", decision.Rule), why, d.restore(c, jumps, jumps)...))
+	for _, v6 := range bothFamilies {
+		d.checkHeadOf(firewall.Chain{Table: "filter", Name: "FORWARD", V6: v6})
+		d.checkHeadOf(firewall.Chain{Table: "raw", Name: "PREROUTING", V6: v6})
 	}
+}
+
+func (d *doctor) checkHeadOf(c firewall.Chain) {
+	jumps, lowest := d.head(c)
+	if lowest < 0 {
+		return
+	}
+	above := slices.DeleteFunc(slices.Clone(d.rules.Rules(c)[:lowest]), func(r firewall.Listed) bool {
+		return r.Target() == firewall.UserChain && !d.strict
+	})
+	if d.strict {
+		if slices.ContainsFunc(above, func(r firewall.Listed) bool { return !r.IsMini() }) {
+			d.add(NewFinding(c.String(), "somebody's rules stand above mini's", "they decide first", d.restore(c, jumps, jumps)...))
+		}
+		return
+	}
+	decision := d.rules.Decide(above, d.scope(c.V6))
+	if decision == nil {
+		return
+	}
+	why := "packets of containers are dropped before mini's rules see them"
+	if decision.Target == "ACCEPT" {
+		why = "what mini must drop is let through before its rules see it"
+	}
+	d.add(NewFinding(c.String(), fmt.Sprintf("somebody's rule stands above mini's: %s", decision.Rule), why, d.restore(c, jumps, jumps)...))
 }
 
 // checkLeftovers looks for rules and links of mini's that are not on record.
@@ -241,7 +248,7 @@ func (d *doctor) checkLeftovers() {
 	known := d.known()
 	for r, owner := range d.rules.Tagged {
 		if d.isMine(owner) && !containsRule(known, r.Rule()) {
-			d.add(NewFinding(chainName(r.Chain), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
+			d.add(NewFinding(r.Chain.String(), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
 				d.m.stepDropRules("remove the leftover rule "+r.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
 		}
 	}
@@ -292,15 +299,4 @@ func (d *doctor) dropUnowned(id string, mk *mark) {
 		d.stepDeleteLink(mk.Bridge, func(alias string) bool { return strings.HasPrefix(alias, "mini:"+short(id)+":") }),
 		d.m.stepDropRules("remove the rules of network "+short(id), "They are on record, and the network is not.", mk.Rules),
 		stepRemoveAll(d.m.netDir(n))))
-}
-
-// scope is the traffic of all networks that are up.
-func (d *doctor) scope() firewall.Scope {
-	s := firewall.Scope{Elsewhere: d.isElsewhere}
-	for _, w := range d.wards {
-		if w.up() {
-			s.Bridges, s.Subnets = append(s.Bridges, w.mk.Bridge), append(s.Subnets, w.n.Subnet)
-		}
-	}
-	return s
 }

@@ -105,7 +105,7 @@ func (m *Manager) takeDown(ctx context.Context, n *Network, observe plan.Observe
 		return err
 	}
 	if last {
-		return m.setStage("")
+		return m.setStage("", bothFamilies...)
 	}
 	return nil
 }
@@ -144,8 +144,8 @@ func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
 	if err != nil {
 		return p, false, err
 	}
-	if chains.Stage != "" {
-		keepUser, err := m.userRules()
+	if chains.active() {
+		keepUser, err := m.userRules(chains)
 		if err != nil {
 			return p, false, err
 		}
@@ -187,14 +187,15 @@ func (m *Manager) stepDropRules(name, why string, rules []firewall.Rule) plan.St
 
 // stepDropJumps removes the shared rules. The jump to the administrator's chain
 // stays when keepUser says that the chain has rules: they keep their effect.
-func (m *Manager) stepDropJumps(s chainState, keepUser bool) plan.Step {
+func (m *Manager) stepDropJumps(s chainState, keepUser used) plan.Step {
 	toUser := func(r firewall.Rule) bool { return slices.Contains(r.Spec, firewall.UserChain) }
 	why := "This was the last network that is up."
-	if keepUser {
+	if keepUser[false] || keepUser[true] {
 		why += " The jump to " + firewall.UserChain + " stays, because the chain has rules."
 	}
-	user := slices.DeleteFunc(slices.Clone(s.Rules), func(r firewall.Rule) bool { return keepUser || !toUser(r) })
-	step := m.stepDropRules("remove the jumps to mini's chains", why, slices.DeleteFunc(slices.Clone(s.Rules), toUser))
+	rules := slices.DeleteFunc(slices.Clone(s.Rules), func(r firewall.Rule) bool { return *s.stage(r.V6) == "" })
+	user := slices.DeleteFunc(slices.Clone(rules), func(r firewall.Rule) bool { return keepUser[r.V6] || !toUser(r) })
+	step := m.stepDropRules("remove the jumps to mini's chains", why, slices.DeleteFunc(slices.Clone(rules), toUser))
 	for _, r := range user {
 		step.Cmds = append(step.Cmds, m.fw().DeleteCommand(r))
 	}
@@ -202,28 +203,43 @@ func (m *Manager) stepDropJumps(s chainState, keepUser bool) plan.Step {
 	step.Do = func(ctx context.Context) error {
 		err := drop(ctx)
 		// The administrator may have added a rule since the plan was made.
-		used, listErr := m.userRules()
-		if used || listErr != nil || len(user) == 0 {
+		now, listErr := m.userRules(s)
+		unused := slices.DeleteFunc(slices.Clone(user), func(r firewall.Rule) bool { return now[r.V6] })
+		if listErr != nil || len(unused) == 0 {
 			return errors.Join(err, listErr)
 		}
-		return errors.Join(err, m.fw().RemoveAll(ctx, user))
+		return errors.Join(err, m.fw().RemoveAll(ctx, unused))
 	}
 	return step
 }
 
-// userRules says whether the administrator's chain does anything.
-func (m *Manager) userRules() (bool, error) {
-	rules, err := m.fw().List(firewall.Chain{Table: "filter", Name: firewall.UserChain})
-	return slices.ContainsFunc(rules, func(r string) bool { return !strings.HasSuffix(r, "-j RETURN") }), err
+// used says of each family whether the administrator's chain does anything.
+type used map[bool]bool
+
+// userRules looks at the administrator's chains beside those of ours.
+func (m *Manager) userRules(s chainState) (used, error) {
+	all := make(used)
+	for _, v6 := range bothFamilies {
+		if *s.stage(v6) == "" {
+			continue
+		}
+		rules, err := m.fw().List(userChain(v6))
+		if err != nil {
+			return nil, err
+		}
+		all[v6] = slices.ContainsFunc(rules, func(r string) bool { return !strings.HasSuffix(r, "-j RETURN") })
+	}
+	return all, nil
 }
 
 // stepDropChains deletes the chains that are empty: what others put into them
 // stays, with the chain.
-func (m *Manager) stepDropChains(s chainState, keepUser bool) plan.Step {
+func (m *Manager) stepDropChains(s chainState, keepUser used) plan.Step {
 	step := plan.Step{Name: "delete mini's chains", Why: "They are empty. A chain with a rule of somebody else stays."}
-	chains := append(slices.Clone(s.Chains), slices.DeleteFunc(slices.Clone(s.Left), func(c firewall.Chain) bool { return slices.Contains(s.Chains, c) })...)
+	chains := slices.DeleteFunc(slices.Clone(s.Chains), func(c firewall.Chain) bool { return *s.stage(c.V6) == "" })
+	chains = append(chains, slices.DeleteFunc(slices.Clone(s.Left), func(c firewall.Chain) bool { return slices.Contains(chains, c) })...)
 	chains = slices.DeleteFunc(chains, func(c firewall.Chain) bool {
-		return c.Name == firewall.UserChain && (keepUser || !s.MadeUser)
+		return c.Name == firewall.UserChain && (keepUser[c.V6] || !*s.madeUser(c.V6))
 	})
 	step.Cmds = m.fw().DeleteChainCommands(chains)
 	step.Do = func(ctx context.Context) error {

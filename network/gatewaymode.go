@@ -54,21 +54,25 @@ func (n *Network) translates6() bool {
 	return n.Driver == DriverBridge && n.HasIPv6() && !n.Internal && n.GatewayMode6 != firewall.ModeRouted
 }
 
-// unprotected says that all who have a route reach the containers, except those
-// of other networks.
-func (n *Network) unprotected() bool {
-	return n.GatewayMode == firewall.ModeUnprotected && !n.Internal
+// unprotected says that all who have a route reach the containers by a family,
+// except those of other networks.
+func (n *Network) unprotected(v6 bool) bool {
+	mode := n.GatewayMode
+	if v6 {
+		mode = n.GatewayMode6
+	}
+	return mode == firewall.ModeUnprotected && !n.Internal
 }
 
 // meetAll notes which networks that are up must be kept from this one, or it from
 // them.
 func (m *Manager) meetAll(n *Network, mk *mark) error {
-	mk.From, mk.To = nil, nil
+	mk.From, mk.To, mk.From6, mk.To6 = nil, nil, nil, nil
 	nets, err := m.stored()
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(nets, (*Network).unprotected) {
+	if !slices.ContainsFunc(nets, func(o *Network) bool { return o.unprotected(false) || o.unprotected(true) }) {
 		return nil
 	}
 	marks, err := m.marks()
@@ -95,12 +99,16 @@ func meet(up, later met) {
 	if up.n.Driver != DriverBridge || later.n.Driver != DriverBridge || up.n.Internal || later.n.Internal {
 		return
 	}
-	if later.n.unprotected() && !slices.Contains(later.mk.From, up.mk.Bridge) {
-		later.mk.From = append(later.mk.From, up.mk.Bridge)
+	note := func(list *[]string, v6, unprotected bool) {
+		both := slices.Contains(up.n.ruleFamilies(), v6) && slices.Contains(later.n.ruleFamilies(), v6)
+		if unprotected && both && !slices.Contains(*list, up.mk.Bridge) {
+			*list = append(*list, up.mk.Bridge)
+		}
 	}
-	if up.n.unprotected() && !slices.Contains(later.mk.To, up.mk.Bridge) {
-		later.mk.To = append(later.mk.To, up.mk.Bridge)
-	}
+	note(&later.mk.From, false, later.n.unprotected(false))
+	note(&later.mk.To, false, up.n.unprotected(false))
+	note(&later.mk.From6, true, later.n.unprotected(true))
+	note(&later.mk.To6, true, up.n.unprotected(true))
 }
 
 // placePorts decides what becomes of the ports that a container publishes.

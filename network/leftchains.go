@@ -22,12 +22,12 @@ func (m *Manager) keepLeft(ctx context.Context, stay []firewall.Chain) error {
 	if err := replaceJSON(m.chainPath(), s); err != nil || len(stay) == 0 {
 		return err
 	}
-	l, err := m.fw().Listing(ctx)
+	l, err := m.fw().Listing(ctx, firewall.NeedV6(stay, nil))
 	if err != nil {
 		return err
 	}
 	for _, c := range stay {
-		text := "chain " + c.Name + " of table " + c.Table + " stays: somebody else uses it"
+		text := c.String() + " stays: somebody else uses it"
 		for _, r := range l.Users(c) {
 			text += "\n  delete his rule, if it is not needed: " + m.fw().DeleteCommand(r.Rule())
 		}
@@ -43,7 +43,7 @@ func (m *Manager) isFree(c firewall.Chain, left []firewall.Chain) (bool, error) 
 	if !ok || err != nil || !slices.Contains(left, c) {
 		return !ok, err
 	}
-	l, err := m.fw().Listing(context.Background())
+	l, err := m.fw().Listing(context.Background(), c.V6)
 	if err != nil {
 		return false, err
 	}
@@ -53,8 +53,8 @@ func (m *Manager) isFree(c firewall.Chain, left []firewall.Chain) (bool, error) 
 // leftPlan deletes the chains that were left, if no network is up.
 func (m *Manager) leftPlan(p plan.Plan) (plan.Plan, error) {
 	s, err := m.chainState()
-	if err == nil && s.Stage == "" && len(s.Left) > 0 {
-		p.Add(m.stepDropChains(chainState{Left: s.Left}, true))
+	if err == nil && !s.active() && len(s.Left) > 0 {
+		p.Add(m.stepDropChains(chainState{Left: s.Left}, used{false: true, true: true}))
 	}
 	return p, err
 }

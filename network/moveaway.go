@@ -24,7 +24,7 @@ const dockerPrefix = "DOCKER"
 // dockerCame tells whether a Docker has taken over mini's chains. It is known by
 // a chain that every Docker has, and mini never makes.
 func (m *Manager) dockerCame(s chainState) (bool, error) {
-	if s.Stage != baseUp || m.opt.ChainPrefix != "" || m.driverName() != IPTables {
+	if !s.anyUp() || m.opt.ChainPrefix != "" || m.driverName() != IPTables {
 		return false, nil // a table of mini's own is out of Docker's reach
 	}
 	if s.Moving {
@@ -33,7 +33,15 @@ func (m *Manager) dockerCame(s chainState) (bool, error) {
 	if s.Prefix != dockerPrefix {
 		return false, nil
 	}
-	return m.fw().HasChain(firewall.Chain{Table: "filter", Name: dockerPrefix})
+	for _, v6 := range bothFamilies {
+		if !s.up(v6) {
+			continue
+		}
+		if came, err := m.fw().HasChain(firewall.Chain{Table: "filter", Name: dockerPrefix, V6: v6}); came || err != nil {
+			return came, err
+		}
+	}
+	return false, nil
 }
 
 // moveAway moves to other chains if a Docker came. The caller holds networks.lock.
@@ -45,11 +53,39 @@ func (m *Manager) moveAway(ctx context.Context, observe plan.Observer) error {
 	if came, err := m.dockerCame(s); !came || err != nil {
 		return err
 	}
-	p, err := m.movePlan(s)
+	return m.moveNow(ctx, s, nil, observe)
+}
+
+// moveNow moves to chains whose names are free in the families that have chains, and
+// in some more.
+func (m *Manager) moveNow(ctx context.Context, s chainState, more []bool, observe plan.Observer) error {
+	p, err := m.movePlan(s, more)
 	if err != nil {
 		return err
 	}
 	return p.Run(ctx, observe)
+}
+
+// makeRoom moves to other chains when a network needs those of a family for the
+// first time, and somebody else has chains of mini's names there. The caller holds
+// networks.lock.
+func (m *Manager) makeRoom(ctx context.Context, n *Network, observe plan.Observer) error {
+	s, err := m.chainState()
+	if err != nil || !s.active() || m.opt.ChainPrefix != "" {
+		return err
+	}
+	if s.Moving { // a mini was killed meanwhile
+		return m.moveNow(ctx, s, n.ruleFamilies(), observe)
+	}
+	missing := slices.DeleteFunc(n.ruleFamilies(), func(v6 bool) bool { return *s.stage(v6) != "" })
+	taken, err := m.hasChains(s.Prefix, missing)
+	switch {
+	case !taken || err != nil:
+		return err
+	case s.Prefix == dockerPrefix && s.anyUp() && m.driverName() == IPTables:
+		return m.moveNow(ctx, s, missing, observe)
+	}
+	return errorf(ErrInUse, "somebody else has chains %s that network %s needs: take all networks down with mini network prune, then use --chain-prefix", s.Prefix, n.Name)
 }
 
 // move is what becomes of the records.
@@ -63,15 +99,15 @@ type move struct {
 	add    []firewall.Rule
 }
 
-func (m *Manager) movePlan(s chainState) (plan.Plan, error) {
-	v, err := m.planMove(s)
+func (m *Manager) movePlan(s chainState, more []bool) (plan.Plan, error) {
+	v, err := m.planMove(s, more)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	p := plan.Plan{Title: "leave the chains " + dockerPrefix + " to Docker"}
 	p.Add(v.stepRecord())
 	var missing []firewall.NotedChain
-	for _, c := range firewall.Base(v.after.Prefix, m.owner, false).Chains {
+	for _, c := range v.after.bases(m.owner).Chains {
 		if c.Name != firewall.UserChain {
 			missing = append(missing, c)
 		}
@@ -80,18 +116,25 @@ func (m *Manager) movePlan(s chainState) (plan.Plan, error) {
 	return p, nil
 }
 
-func (m *Manager) planMove(s chainState) (*move, error) {
+func (m *Manager) planMove(s chainState, more []bool) (*move, error) {
 	v := &move{m: m, before: s}
 	prefix := s.Prefix
 	if !s.Moving {
 		var err error
-		if prefix, err = m.choosePrefix(); err != nil {
+		if prefix, err = m.choosePrefix(append(s.families(), more...)); err != nil {
 			return nil, err
 		}
 	}
-	v.after = m.baseState(prefix)
-	v.after.Boot, v.after.Stage, v.after.MadeUser, v.after.Left = s.Boot, baseUp, s.MadeUser, s.Left
-	v.drop, v.add = missingIn(v.after.Rules, s.Rules), v.after.Rules
+	v.after = s
+	v.after.Prefix = prefix
+	for _, v6 := range s.families() {
+		if s.up(v6) {
+			v.after.setBase(m.owner, v6)
+		} else { // half made by a mini that was killed: the network that needs it begins anew
+			v.after.forget(v6)
+		}
+	}
+	v.drop, v.add = missingIn(v.after.Rules, s.Rules), v.after.standing(v.after.Rules)
 	nets, err := m.stored()
 	if err != nil {
 		return nil, err
@@ -116,7 +159,7 @@ func (v *move) addNetwork(n *Network, prefix string) error {
 		mk.Rules = append(mk.Rules, r.Rule)
 	}
 	v.marks[n.ID] = mk
-	v.drop, v.add = append(v.drop, old...), append(v.add, mk.Rules...)
+	v.drop, v.add = append(v.drop, old...), append(v.add, v.after.standing(mk.Rules)...)
 	eps, err := v.m.Endpoints(n)
 	if err != nil {
 		return err
@@ -180,7 +223,7 @@ func (v *move) stepSwap() plan.Step {
 		step.Cmds = append(step.Cmds, v.m.fw().AddCommand(r))
 	}
 	step.Do = func(ctx context.Context) error {
-		now, err := v.m.fw().Listing(ctx)
+		now, err := v.m.fw().Listing(ctx, firewall.NeedV6(nil, slices.Concat(v.drop, v.add)))
 		if err != nil {
 			return err
 		}
@@ -204,9 +247,11 @@ func (v *move) stepSwap() plan.Step {
 // stepLeave deletes mini's own of the old chains, and ends the move.
 func (v *move) stepLeave() plan.Step {
 	var old []firewall.Chain
-	for _, c := range firewall.Base(dockerPrefix, v.m.owner, false).Chains {
-		if c.Name != firewall.UserChain && c.Name != dockerPrefix {
-			old = append(old, c.Chain)
+	for _, v6 := range v.before.families() {
+		for _, c := range firewall.Base(dockerPrefix, v.m.owner, v6).Chains {
+			if c.Name != firewall.UserChain && c.Name != dockerPrefix {
+				old = append(old, c.Chain)
+			}
 		}
 	}
 	step := plan.Step{Name: "delete the chains that mini has left", Why: "They are empty, unless they are Docker's too."}

@@ -65,7 +65,7 @@ func TestMoveAway(t *testing.T) {
 				w.blocked("outside, with the rules gone", w.outside, hostAddr+":8080")
 				s, err := w.m.chainState()
 				w.must(err)
-				p, err := w.m.movePlan(s)
+				p, err := w.m.movePlan(s, nil)
 				w.must(err)
 				for _, step := range p.Steps[:steps] {
 					w.must(step.Do(ctx)) // then it is killed

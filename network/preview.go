@@ -31,11 +31,15 @@ func (m *Manager) Preview(n *Network, spec EndpointSpec) (plan.Plan, *Endpoint, 
 // It takes nothing: the addresses, and the ports that the kernel would choose,
 // are those that are free now.
 func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint, err error) {
-	prefix, err := m.prefix()
+	var families []bool
+	for _, r := range requests {
+		families = append(families, r.Network.ruleFamilies()...)
+	}
+	prefix, err := m.prefix(families)
 	if err != nil {
 		return all, nil, err
 	}
-	var earlier []met // the shared chains are in the plan of the first
+	var earlier []met // the shared chains are in the plan of the first of a family
 	for i, r := range requests {
 		ep, err := m.previewEndpoint(r.Network, r.Spec)
 		if err != nil {
@@ -61,8 +65,7 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 	return plan.Join(all.Title, all, names), eps, nil
 }
 
-// previewPlans gives the plans for one network. Base says whether the chains that
-// all networks share are part of it.
+// previewPlans gives the plans for one network that comes up after others.
 func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, earlier *[]met) (up, attach plan.Plan, err error) {
 	if ep.Parent != "" {
 		_, err := m.parent(ep.Parent)
@@ -72,14 +75,17 @@ func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, earlier 
 	if err != nil {
 		return up, attach, err
 	}
+	var chains chainState
 	for _, o := range *earlier {
 		meet(o, met{n, mk})
+		for _, v6 := range o.n.ruleFamilies() {
+			*chains.stage(v6) = baseUp
+		}
 	}
-	base := len(*earlier) == 0
 	*earlier = append(*earlier, met{n, mk})
 	ep.publish(prefix)
 	ep.settleOn(mk)
-	return m.upPlan(n, mk, base), m.attachPlan(ep, mk, nil), nil
+	return m.upPlan(n, mk, chains), m.attachPlan(ep, mk, nil), nil
 }
 
 // previewEndpoint is Reserve without taking anything.

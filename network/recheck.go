@@ -66,8 +66,10 @@ func (m *Manager) ready(ctx context.Context, ep *Endpoint, observe plan.Observer
 // look more closely.
 func (m *Manager) jumpsStand(mk *mark) bool {
 	var jumps []firewall.Rule
-	for _, r := range firewall.Base(mk.Prefix, m.owner, false).Rules {
-		jumps = append(jumps, r.Rule)
+	for _, v6 := range mk.ruleFamilies() {
+		for _, r := range firewall.Base(mk.Prefix, m.owner, v6).Rules {
+			jumps = append(jumps, r.Rule)
+		}
 	}
 	if n, isNative := m.fw().(*nft.Driver); isNative {
 		ok, err := n.JumpsStand(jumps)
@@ -115,8 +117,10 @@ func (m *Manager) repairRules(ctx context.Context, observe plan.Observer) (well 
 		}
 	}
 	p := plan.Plan{Title: "put back the rules that somebody took away"}
-	for _, table := range []string{"raw", "nat", "filter"} {
-		p.Add(d.missingChains(table)...)
+	for _, v6 := range bothFamilies {
+		for _, table := range []string{"raw", "nat", "filter"} {
+			p.Add(d.missingChains(table, v6)...)
+		}
 	}
 	if len(d.drop)+len(d.put) > 0 {
 		p.Add(d.stepPutBack())

@@ -59,8 +59,10 @@ func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Pl
 	}
 	p.Add(stepForward())
 	p.Add(repair...)
-	base := firewall.Base(mk.Prefix, m.owner, false).Rules
-	p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
+	for _, v6 := range mk.ruleFamilies() {
+		base := firewall.Base(mk.Prefix, m.owner, v6).Rules
+		p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
+	}
 	p.Add(m.remakeSteps(n, mk)...)
 	p.Add(replug...)
 	for _, ep := range eps {
@@ -75,7 +77,7 @@ func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Pl
 // and of the networks' rules, except skip: none when all is there. A rule that was
 // put back alone would stand behind those that it must precede.
 func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall.Rule) ([]plan.Step, error) {
-	if s.Stage != baseUp {
+	if !s.anyUp() {
 		return nil, nil
 	}
 	rules, err := m.recorded(s)
@@ -98,12 +100,12 @@ func (m *Manager) repairSteps(ctx context.Context, s chainState, skip []firewall
 	for _, r := range add {
 		step.Cmds = append(step.Cmds, m.fw().AddCommand(r))
 	}
-	return []plan.Step{stepChains(m.fw(), firewall.Base(s.Prefix, m.owner, false).Chains), step}, nil
+	return []plan.Step{stepChains(m.fw(), s.bases(m.owner).Chains), step}, nil
 }
 
 func containsRule(rules []firewall.Rule, r firewall.Rule) bool {
 	return slices.ContainsFunc(rules, func(o firewall.Rule) bool {
-		return o.Table == r.Table && o.Chain == r.Chain && slices.Equal(o.Spec, r.Spec)
+		return o.Home() == r.Home() && slices.Equal(o.Spec, r.Spec)
 	})
 }
 

@@ -127,7 +127,7 @@ func (m *Manager) claim(n *Network, ep *Endpoint, spec EndpointSpec) error {
 		m.opt.Notice(note)
 	}
 	if ep.publishes() {
-		prefix, err := m.prefix()
+		prefix, err := m.prefix(n.ruleFamilies())
 		if err != nil {
 			return err
 		}

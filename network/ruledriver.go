@@ -37,8 +37,8 @@ type chainDriver interface {
 type ruleReader interface {
 	Has(r firewall.Rule) (bool, error)
 	List(c firewall.Chain) ([]string, error)
-	Listing(ctx context.Context) (*firewall.Listing, error)
-	OtherListing(ctx context.Context) (*firewall.Listing, error)
+	Listing(ctx context.Context, v6 bool) (*firewall.Listing, error)
+	OtherListing(ctx context.Context, v6 bool) (*firewall.Listing, error)
 	Gaps(ctx context.Context, rules []firewall.Rule) (drop, add []firewall.Rule, err error)
 }
 
@@ -66,7 +66,7 @@ func (m *Manager) fw() ruleDriver {
 	m.driverOnce.Do(func() {
 		name := m.opt.Firewall
 		// An unreadable record is an error to whoever reads it next.
-		if s, err := m.chainState(); err == nil && s.Stage != "" {
+		if s, err := m.chainState(); err == nil && s.active() {
 			name = s.Driver
 		}
 		if name == NFTables {

@@ -57,7 +57,7 @@ func (s *ruleSteps) chainList() []firewall.Chain {
 
 // chains makes all chains in one step; undo removes those that it made.
 func (s *ruleSteps) chains(noted []firewall.NotedChain) plan.Step {
-	s.noted = noted
+	s.noted = append(s.noted, noted...)
 	step := s.wrap(stepChains(s.m.fw(), noted))
 	step.Why += " On a host without rules of mini's, those below are put in place in the same transaction."
 	return step
@@ -97,6 +97,9 @@ func (s *ruleSteps) step(r firewall.Noted, ensure func(context.Context) (added b
 func stepChains(fw ruleDriver, chains []firewall.NotedChain) plan.Step {
 	var made []firewall.Chain
 	step := plan.Step{Name: "make mini's chains", Why: "Each has one task."}
+	if len(chains) > 0 && chains[0].V6 {
+		step.Name += " for IPv6"
+	}
 	all := make([]firewall.Chain, len(chains))
 	for i, c := range chains {
 		step.Why += " " + c.Name + ": " + lowerFirst(c.Why)

@@ -76,6 +76,9 @@ func (m *Manager) isUp(n *Network) (*mark, error) {
 // When it fails, the records are again as they were: what a crash left before
 // this run is still there.
 func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer) error {
+	if err := m.makeRoom(ctx, n, observe); err != nil {
+		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
+	}
 	chains, err := m.chainState()
 	if err != nil {
 		return fmt.Errorf("bringing network %s up: %w", n.Name, err)
@@ -95,7 +98,7 @@ func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer
 		}
 		return err
 	}
-	if err := m.setStage(baseUp); err != nil {
+	if err := m.setStage(baseUp, n.ruleFamilies()...); err != nil {
 		return err
 	}
 	return m.markReady(n, mk)
@@ -103,7 +106,7 @@ func (m *Manager) bringUp(ctx context.Context, n *Network, observe plan.Observer
 
 // prepareUp records what is about to be, and gives the steps to it.
 func (m *Manager) prepareUp(ctx context.Context, n *Network, before *mark) (p plan.Plan, mk *mark, err error) {
-	chains, err := m.startChains()
+	chains, err := m.startChains(n.ruleFamilies())
 	if err != nil {
 		return p, nil, err
 	}
@@ -114,7 +117,7 @@ func (m *Manager) prepareUp(ctx context.Context, n *Network, before *mark) (p pl
 		return p, nil, err
 	}
 	stale := staleRules(before, mk)
-	p = m.upPlan(n, mk, chains.Stage != baseUp)
+	p = m.upPlan(n, mk, chains)
 	repair, err := m.repairSteps(ctx, chains, stale)
 	if err != nil {
 		return p, nil, err
@@ -157,8 +160,10 @@ func (m *Manager) putBack(n *Network, chains chainState, before *mark) error {
 		before.Ready = false
 		errs = append(errs, replaceJSON(m.markPath(n), before))
 	}
-	if chains.Stage == "" {
-		errs = append(errs, m.setStage(""))
+	for _, v6 := range n.ruleFamilies() {
+		if *chains.stage(v6) == "" {
+			errs = append(errs, m.setStage("", v6))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -231,8 +236,9 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 
 func (n *Network) rules(mk *mark) firewall.BridgeConfig {
 	return firewall.BridgeConfig{
-		Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Internal: n.Internal,
-		Mode: n.GatewayMode, From: mk.From, To: mk.To, NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
+		Prefix: mk.Prefix, Owner: n.tag(), Link: mk.Bridge, Subnet: n.Subnet, Subnet6: n.Subnet6, Internal: n.Internal,
+		Mode: n.GatewayMode, Mode6: n.GatewayMode6, From: mk.From, To: mk.To, From6: mk.From6, To6: mk.To6,
+		NoICC: n.NoICC, NoMasquerade: n.NoMasquerade,
 	}
 }
 

@@ -15,7 +15,7 @@ func (m *Manager) UpPlan(n *Network) (plan.Plan, error) {
 	if n.Driver != DriverBridge {
 		return plan.Plan{Title: "bring network " + n.Name + " up"}, nil
 	}
-	prefix, err := m.prefix()
+	prefix, err := m.prefix(n.ruleFamilies())
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -23,18 +23,21 @@ func (m *Manager) UpPlan(n *Network) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	return m.upPlan(n, mk, true), nil
+	return m.upPlan(n, mk, chainState{}), nil
 }
 
 // upPlan orders the steps so that the bridge opens last: first forwarding, then
-// the rules that guard it, then the link. Base says whether the chains that all
-// networks share are part of it.
-func (m *Manager) upPlan(n *Network, mk *mark, base bool) plan.Plan {
+// the rules that guard it, then the link. The chains that all networks share are
+// part of it where they are not up.
+func (m *Manager) upPlan(n *Network, mk *mark, chains chainState) plan.Plan {
 	p := plan.Plan{Title: "bring network " + n.Name + " up"}
 	p.Add(m.forwardSteps(n)...)
 	rules := &ruleSteps{m: m}
-	if base {
-		set := firewall.Base(mk.Prefix, m.owner, false)
+	for _, v6 := range n.ruleFamilies() {
+		if chains.up(v6) {
+			continue
+		}
+		set := firewall.Base(mk.Prefix, m.owner, v6)
 		p.Add(rules.chains(set.Chains))
 		user := len(set.Rules) - 1 // its place is before the jump to our chains
 		for _, r := range set.Rules[:user] {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/minirt/mini/network/port"
 )
 
@@ -32,6 +34,22 @@ func (f family) program() string {
 	return "iptables"
 }
 
+// tables is what the kernel calls the legacy back end.
+func (f family) tables() string {
+	if f {
+		return "ip6_tables"
+	}
+	return "ip_tables"
+}
+
+// addresses is the family of addresses, see address_families(7).
+func (f family) addresses() byte {
+	if f {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
 // icmp is the protocol that reports what goes wrong on the way.
 func (f family) icmp() string {
 	if f {
@@ -53,12 +71,20 @@ func (f family) host(addr netip.Addr) string {
 	return netip.PrefixFrom(addr, addr.BitLen()).String()
 }
 
+// of gives the rules of the family.
+func (f family) of(rules []Rule) []Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return r.V6 != bool(f) })
+}
+
 // ports gives those of ports that are published for the family.
 func (f family) ports(all []port.Mapping) []port.Mapping {
-	return slices.DeleteFunc(slices.Clone(all), func(p port.Mapping) bool {
-		v6 := p.HostIP.Is6() && !p.HostIP.Is4In6()
-		return v6 != bool(f) && !(p.Dual && bool(f))
-	})
+	return slices.DeleteFunc(slices.Clone(all), func(p port.Mapping) bool { return !IsFor(p, bool(f)) })
+}
+
+// IsFor tells whether a port is published for IPv6, or for IPv4: it has a host
+// address of that family, or is dual.
+func IsFor(p port.Mapping, v6 bool) bool {
+	return v6 && p.Dual || v6 == (p.HostIP.Is6() && !p.HostIP.Is4In6())
 }
 
 // at matches the host address of a port, nothing when it stands for all.
@@ -75,4 +101,9 @@ func (f family) to(addr netip.Addr, port uint16) string {
 		return addr.String()
 	}
 	return fmt.Sprint(netip.AddrPortFrom(addr, port))
+}
+
+// NeedV6 tells whether chains or rules of IPv6 are among these.
+func NeedV6(chains []Chain, rules []Rule) bool {
+	return slices.ContainsFunc(chains, func(c Chain) bool { return c.V6 }) || slices.ContainsFunc(rules, func(r Rule) bool { return r.V6 })
 }

@@ -41,7 +41,7 @@ func (l *Listing) decide(rules []Listed, s Scope, depth int) *Decision {
 		case "RETURN":
 			return nil
 		default:
-			if d := l.decide(l.Rules(Chain{Table: r.Chain.Table, Name: target}), s, depth+1); d != nil {
+			if d := l.decide(l.Rules(Chain{Table: r.Chain.Table, Name: target, V6: r.Chain.V6}), s, depth+1); d != nil {
 				return d
 			}
 		}
@@ -132,7 +132,7 @@ func (l *Listing) redirects(rules []Listed, proto, port string, depth int) *List
 				return &r
 			}
 		default:
-			if found := l.redirects(l.Rules(Chain{Table: r.Chain.Table, Name: target}), proto, port, depth+1); found != nil {
+			if found := l.redirects(l.Rules(Chain{Table: r.Chain.Table, Name: target, V6: r.Chain.V6}), proto, port, depth+1); found != nil {
 				return found
 			}
 		}

@@ -18,7 +18,7 @@ func JumpsStand(b Backend, rules []Rule) (bool, error) {
 	wanted := make(map[Chain][]Rule)
 	var chains []Chain
 	for _, r := range rules {
-		if c := (Chain{Table: r.Table, Name: r.Chain}); isBuiltin(r.Chain) {
+		if c := r.Home(); isBuiltin(r.Chain) {
 			if wanted[c] == nil {
 				chains = append(chains, c)
 			}

@@ -3,18 +3,20 @@ package firewall
 import (
 	"context"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
 // TestJumpsStand: what somebody does to the jumps is seen without a program.
 func TestJumpsStand(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
+		program := strings.Replace(tool.path, "iptables", f.program(), 1)
 		ctx := context.Background()
 		b, err := tool.Backend()
 		must(t, err)
 		var rules []Rule
 		for _, owner := range []string{"host", "host-12345678"} { // two minis
-			set := Base(map[string]string{"host": "DOCKER"}[owner]+"X", owner, false)
+			set := Base(map[string]string{"host": "DOCKER"}[owner]+"X", owner, bool(f))
 			rules = nil
 			for _, c := range set.Chains {
 				_, err := tool.EnsureChain(c.Chain)
@@ -33,7 +35,7 @@ func TestJumpsStand(t *testing.T) {
 			}
 		}
 		var first []Rule
-		for _, r := range Base("DOCKERX", "host", false).Rules {
+		for _, r := range Base("DOCKERX", "host", bool(f)).Rules {
 			first = append(first, r.Rule)
 		}
 		stands("at first", rules, true)
@@ -44,10 +46,10 @@ func TestJumpsStand(t *testing.T) {
 			{"-D FORWARD 2", ""}, {"-D FORWARD 1", ""}, {"-F FORWARD", ""},
 			{"-t nat -F PREROUTING", ""}, {"-t nat -F OUTPUT", ""}, {"-t raw -F PREROUTING", ""},
 		} {
-			must(t, runAll(tool.path, hurt.do))
+			must(t, runAll(program, hurt.do))
 			stands("after "+hurt.do, rules, false)
 			if hurt.undo != "" {
-				must(t, runAll(tool.path, hurt.undo))
+				must(t, runAll(program, hurt.undo))
 			} else {
 				for _, r := range rules {
 					_ = tool.Remove(ctx, r)
@@ -64,7 +66,7 @@ func TestJumpsStand(t *testing.T) {
 		// Others' rules below ours do not matter.
 		must(t, tool.Remove(ctx, user))
 		must(t, tool.Add(ctx, rules[len(rules)-1]))
-		must(t, runAll(tool.path, "-A FORWARD -j DROP"))
+		must(t, runAll(program, "-A FORWARD -j DROP"))
 		stands("above somebody's rule", rules, true)
 	})
 }

@@ -43,7 +43,7 @@ func readNFT(chains []Chain) (map[Chain][]rawRule, error) {
 	for i, c := range chains {
 		rules, err := dumpNFT(fd, uint32(i+1), c, buf)
 		if err != nil {
-			return nil, fmt.Errorf("reading chain %s of table %s from nf_tables: %w", c.Name, c.Table, err)
+			return nil, fmt.Errorf("reading %s from nf_tables: %w", c, err)
 		}
 		out[c] = rules
 	}
@@ -103,7 +103,7 @@ func ruleRequest(seq uint32, c Chain) []byte {
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	b = binary.NativeEndian.AppendUint32(b, seq)
 	b = binary.NativeEndian.AppendUint32(b, 0)
-	b = append(b, unix.AF_INET, 0, 0, 0)
+	b = append(b, family(c.V6).addresses(), 0, 0, 0)
 	b = appendAttr(b, nftaRuleTable, c.Table)
 	b = appendAttr(b, nftaRuleChain, c.Name)
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))

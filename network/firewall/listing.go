@@ -10,9 +10,10 @@ import (
 	"strings"
 )
 
-// Listing is all that one iptables back end has, as iptables-save prints it.
+// Listing is all that one iptables back end has, as iptables-save prints it, and
+// as ip6tables-save does, where that was asked for.
 type Listing struct {
-	// Program is the iptables program of the back end.
+	// Program is the iptables program of the back end, see [Listing.ProgramFor].
 	Program string
 	Chains  map[Chain]*ListedChain
 }
@@ -29,57 +30,91 @@ type Listed struct {
 	Words []string
 }
 
-// Listing reads all tables of the back end.
-func (t *Tool) Listing(ctx context.Context) (*Listing, error) {
-	path, err := t.companion("-save")
-	if err != nil {
-		return nil, err
+// Listing reads all tables of the back end, with v6 those of ip6tables, too.
+func (t *Tool) Listing(ctx context.Context, v6 bool) (*Listing, error) {
+	l := &Listing{Chains: make(map[Chain]*ListedChain)}
+	for _, f := range families {
+		if f && !family(v6) {
+			break
+		}
+		path, err := t.companion(f, "-save")
+		if err == nil {
+			err = l.add(ctx, f, path)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return list(ctx, path)
+	return l, nil
 }
 
-// list runs iptables-save, or its kin of the other back end.
-func list(ctx context.Context, save string) (*Listing, error) {
+// add runs iptables-save, or one of its kin, and takes in what it prints.
+func (l *Listing) add(ctx context.Context, f family, save string) error {
 	cmd := exec.CommandContext(ctx, save)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {
-		return nil, &CommandError{Args: cmd.Args, Stderr: errOut.String(), Err: err}
+		return &CommandError{Args: cmd.Args, Stderr: errOut.String(), Err: err}
 	}
-	l := parseListing(out.String())
-	l.Program = strings.TrimSuffix(filepath.Base(save), "-save")
-	return l, nil
+	l.parse(f, out.String())
+	if l.Program == "" {
+		l.Program = strings.Replace(strings.TrimSuffix(filepath.Base(save), "-save"), "ip6tables", "iptables", 1)
+	}
+	return nil
 }
 
-// OtherListing reads the tables of the back end that mini does not use, nil when
-// it has none. The kernel asks the rules of both about every packet.
-func (t *Tool) OtherListing(ctx context.Context) (*Listing, error) {
+// ProgramFor is the program of the back end that has the chain.
+func (l *Listing) ProgramFor(c Chain) string {
+	if c.V6 {
+		return strings.Replace(l.Program, "iptables", "ip6tables", 1)
+	}
+	return l.Program
+}
+
+// OtherListing reads the tables of the back end that mini does not use, with v6
+// those for IPv6, too. It is nil when that has none. The kernel asks the rules of
+// both about every packet.
+func (t *Tool) OtherListing(ctx context.Context, v6 bool) (*Listing, error) {
 	b, err := t.Backend()
 	if err != nil {
 		return nil, err
 	}
-	program := "iptables-nft"
-	if b == "" {
-		return nil, nil // before 1.8 there was one back end
-	}
-	if b == NFT {
-		program = "iptables-legacy"
-		// Asking makes no table: the kernel lists here those that are in use.
-		names, err := os.ReadFile("/proc/thread-self/net/ip_tables_names")
-		if err != nil || len(bytes.TrimSpace(names)) == 0 {
-			return nil, nil
+	l := &Listing{Chains: make(map[Chain]*ListedChain)}
+	for _, f := range families {
+		if path := f.otherSave(b); path != "" && (family(v6) || !f) {
+			if err := l.add(ctx, f, path); err != nil {
+				return nil, err
+			}
 		}
 	}
-	path, err := exec.LookPath(program + "-save")
-	if err != nil {
-		return nil, nil // without its program nobody has made such rules, as a rule
+	if l.Program == "" {
+		return nil, nil
 	}
-	return list(ctx, path)
+	return l, nil
 }
 
-func parseListing(text string) *Listing {
-	l := &Listing{Chains: make(map[Chain]*ListedChain)}
+// otherSave finds the program that prints the tables of the other back end. It is
+// "" when that has none, or no program: then nobody has made such rules, as a rule.
+func (f family) otherSave(b Backend) string {
+	program := f.program() + "-nft"
+	if b == "" {
+		return "" // before 1.8 there was one back end
+	}
+	if b == NFT {
+		program = f.program() + "-legacy"
+		// Asking makes no table: the kernel lists here those that are in use.
+		names, err := os.ReadFile("/proc/thread-self/net/" + f.tables() + "_names")
+		if err != nil || len(bytes.TrimSpace(names)) == 0 {
+			return ""
+		}
+	}
+	path, _ := exec.LookPath(program + "-save")
+	return path
+}
+
+// parse takes in the text of iptables-save.
+func (l *Listing) parse(f family, text string) {
 	table := ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -87,18 +122,17 @@ func parseListing(text string) *Listing {
 		case strings.HasPrefix(line, "*"):
 			table = line[1:]
 		case strings.HasPrefix(line, ":"):
-			if f := strings.Fields(line[1:]); len(f) >= 2 {
-				l.Chains[Chain{Table: table, Name: f[0]}] = &ListedChain{Policy: strings.TrimPrefix(f[1], "-")}
+			if words := strings.Fields(line[1:]); len(words) >= 2 {
+				l.Chains[Chain{Table: table, Name: words[0], V6: bool(f)}] = &ListedChain{Policy: strings.TrimPrefix(words[1], "-")}
 			}
 		case strings.HasPrefix(line, "-A "):
 			words := splitWords(line)
-			c := Chain{Table: table, Name: words[1]}
+			c := Chain{Table: table, Name: words[1], V6: bool(f)}
 			if listed := l.Chains[c]; listed != nil {
 				listed.Rules = append(listed.Rules, Listed{c, words[2:]})
 			}
 		}
 	}
-	return l
 }
 
 // splitWords splits a line of iptables-save: a word with a space is in double
@@ -145,7 +179,7 @@ func (l *Listing) Rules(c Chain) []Listed {
 
 // Find gives the position of a rule of ours in its chain, -1 when it is missing.
 func (l *Listing) Find(r Rule) int {
-	return slices.IndexFunc(l.Rules(Chain{Table: r.Table, Name: r.Chain}), func(o Listed) bool { return slices.Equal(o.Words, r.Spec) })
+	return slices.IndexFunc(l.Rules(r.Home()), func(o Listed) bool { return slices.Equal(o.Words, r.Spec) })
 }
 
 // Tagged gives the rules whose comment begins with "mini:", with what follows it.
@@ -159,9 +193,9 @@ func (l *Listing) Tagged(yield func(r Listed, owner string) bool) {
 	}
 }
 
-func (l *Listing) hasOwner(owner string) bool {
-	for _, o := range l.Tagged {
-		if o == owner {
+func (l *Listing) hasOwner(owner string, v6 bool) bool {
+	for r, o := range l.Tagged {
+		if o == owner && r.Chain.V6 == v6 {
 			return true
 		}
 	}
@@ -169,14 +203,16 @@ func (l *Listing) hasOwner(owner string) bool {
 }
 
 // Rule gives the rule as one to be deleted.
-func (r Listed) Rule() Rule { return Rule{Table: r.Chain.Table, Chain: r.Chain.Name, Spec: r.Words} }
+func (r Listed) Rule() Rule {
+	return Rule{V6: r.Chain.V6, Table: r.Chain.Table, Chain: r.Chain.Name, Spec: r.Words}
+}
 
 // Users gives the rules that keep a chain from being deleted: those that jump to
 // it, and those in it.
 func (l *Listing) Users(c Chain) (users []Listed) {
 	for other, listed := range l.Chains {
 		for _, r := range listed.Rules {
-			if other == c || other.Table == c.Table && r.Target() == c.Name {
+			if other == c || other.Table == c.Table && other.V6 == c.V6 && r.Target() == c.Name {
 				users = append(users, r)
 			}
 		}

@@ -28,38 +28,27 @@ func (e *CommandError) Error() string {
 // Unwrap gives the cause.
 func (e *CommandError) Unwrap() error { return e.Err }
 
-// script writes rules as input for iptables-restore, grouped by table, with
-// the order inside a table kept.
-func script(rules []Rule, op func(Rule) string) string {
-	lines := make([]line, len(rules))
-	for i, r := range rules {
-		lines[i] = line{op(r), r}
-	}
-	return scriptOf(lines)
-}
-
-// replaceScript deletes rules, then adds others.
-func replaceScript(drop, add []Rule) string {
-	var lines []line
-	for _, r := range drop {
-		lines = append(lines, line{deleteOp(r), r})
-	}
-	for _, r := range add {
-		lines = append(lines, line{r.addOp(), r})
-	}
-	return scriptOf(lines)
-}
-
 // line is an operation, such as -A, on a rule.
 type line struct {
 	op   string
 	rule Rule
 }
 
-func scriptOf(lines []line) string {
+// linesOf gives each rule the same kind of operation.
+func linesOf(rules []Rule, op func(Rule) string) []line {
+	lines := make([]line, len(rules))
+	for i, r := range rules {
+		lines[i] = line{op(r), r}
+	}
+	return lines
+}
+
+// script writes the lines of one family as input for iptables-restore, grouped by
+// table, with the order inside a table kept.
+func (f family) script(lines []line) string {
 	var tables []string
 	for _, l := range lines {
-		if !slices.Contains(tables, l.rule.Table) {
+		if l.rule.V6 == bool(f) && !slices.Contains(tables, l.rule.Table) {
 			tables = append(tables, l.rule.Table)
 		}
 	}
@@ -67,7 +56,7 @@ func scriptOf(lines []line) string {
 	for _, table := range tables {
 		fmt.Fprintf(&b, "*%s\n", table)
 		for _, l := range lines {
-			if l.rule.Table == table {
+			if l.rule.V6 == bool(f) && l.rule.Table == table {
 				// No word of ours holds a space or a quote: see Rule's makers.
 				fmt.Fprintln(&b, strings.Join(append([]string{l.op, l.rule.Chain}, l.rule.Spec...), " "))
 			}
@@ -90,12 +79,30 @@ func padded(input string) string {
 	return input + "#" + strings.Repeat("-", missing-2) + "\n"
 }
 
-// run feeds input to iptables-restore, which changes only what it names, and
+// run works off the lines of each family that has some, see [Tool.runOne].
+func (t *Tool) run(ctx context.Context, lines []line) error {
+	return eachFamily(lines, func(f family, input string) error { return t.runOne(ctx, f, input) })
+}
+
+// eachFamily calls do with the script of each family that has lines, and stops at
+// the first error.
+func eachFamily(lines []line, do func(f family, input string) error) error {
+	for _, f := range families {
+		if input := f.script(lines); input != "" {
+			if err := do(f, input); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runOne feeds input to iptables-restore, which changes only what it names, and
 // returns when the program has ended. The program inherits the open files of
 // [Tool.Hold] and [Tool.Lend]: if mini is killed meanwhile, the locks on them
 // stay until the change is made or refused.
-func (t *Tool) run(ctx context.Context, input string) error {
-	c, err := t.start(ctx, append(t.lent(), t.hold()...))
+func (t *Tool) runOne(ctx context.Context, f family, input string) error {
+	c, err := t.start(ctx, f, append(t.lent(), t.hold()...))
 	if err != nil {
 		return err
 	}
@@ -103,7 +110,7 @@ func (t *Tool) run(ctx context.Context, input string) error {
 	return c.end(err)
 }
 
-// runDelete is run for input that only deletes rules, and returns when the change
+// runDelete is run for lines that only delete, and returns when the change
 // is committed.
 //
 // That is some 10 ms before the program ends where it deletes rules: nf_tables
@@ -114,8 +121,12 @@ func (t *Tool) run(ctx context.Context, input string) error {
 //
 // It does not inherit the files of [Tool.Hold]: a dead owner would seem to live
 // while the program ends.
-func (t *Tool) runDelete(ctx context.Context, input string) error {
-	c, err := t.start(ctx, t.lent())
+func (t *Tool) runDelete(ctx context.Context, lines []line) error {
+	return eachFamily(lines, func(f family, input string) error { return t.deleteOne(ctx, f, input) })
+}
+
+func (t *Tool) deleteOne(ctx context.Context, f family, input string) error {
+	c, err := t.start(ctx, f, t.lent())
 	if err != nil {
 		return err
 	}
@@ -141,8 +152,8 @@ type child struct {
 	onePage bool // the pipe holds one page
 }
 
-func (t *Tool) start(ctx context.Context, files []*os.File) (*child, error) {
-	path, err := t.companion("-restore")
+func (t *Tool) start(ctx context.Context, f family, files []*os.File) (*child, error) {
+	path, err := t.companion(f, "-restore")
 	if err != nil {
 		return nil, err
 	}

@@ -217,12 +217,17 @@ func TestPadded(t *testing.T) {
 }
 
 func TestScriptGroupsByTable(t *testing.T) {
-	got := script([]Rule{
-		newRule("nat", "A", "-i x", "o", "DROP"), newRule("raw", "B", "", "o", "DROP"), newRule("nat", "C", "", "o", "ACCEPT"),
+	lines := linesOf([]Rule{
+		newRule("nat", "A", "-i x", "o", "DROP"), newRule("raw", "B", "", "o", "DROP"),
+		family(true).rule("raw", "D", "", "o", "DROP"), newRule("nat", "C", "", "o", "ACCEPT"),
 	}, Rule.addOp)
-	want := "*nat\n-A A -i x -m comment --comment mini:o -j DROP\n-A C -m comment --comment mini:o -j ACCEPT\nCOMMIT\n" +
-		"*raw\n-A B -m comment --comment mini:o -j DROP\nCOMMIT\n"
-	if got != want {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	for f, want := range map[family]string{
+		false: "*nat\n-A A -i x -m comment --comment mini:o -j DROP\n-A C -m comment --comment mini:o -j ACCEPT\nCOMMIT\n" +
+			"*raw\n-A B -m comment --comment mini:o -j DROP\nCOMMIT\n",
+		true: "*raw\n-A D -m comment --comment mini:o -j DROP\nCOMMIT\n",
+	} {
+		if got := f.script(lines); got != want {
+			t.Errorf("%s: got:\n%s\nwant:\n%s", f.program(), got, want)
+		}
 	}
 }

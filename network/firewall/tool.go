@@ -12,7 +12,9 @@ import (
 	"github.com/coreos/go-iptables/iptables"
 )
 
-// Tool changes the host's rules through the iptables program. It is safe for
+// Tool changes the host's rules through the iptables program, those for IPv6
+// through ip6tables, which it looks for only when it meets a rule or a chain of
+// IPv6: see [Rule] and [Chain]. It is safe for
 // use by several goroutines. What it does happens in the network namespace of
 // the calling thread.
 type Tool struct {
@@ -28,9 +30,10 @@ type Tool struct {
 
 	path string
 
-	mu    sync.Mutex
-	ipt   *iptables.IPTables
-	loans []*os.File
+	mu      sync.Mutex
+	path6   string // of ip6tables, once it was needed
+	handles map[family]*iptables.IPTables
+	loans   []*os.File
 }
 
 func (t *Tool) wait() int {
@@ -72,17 +75,26 @@ func New(path string) *Tool { return &Tool{path: path} }
 
 // tables constructs the library's handle, which runs `iptables --version`. A
 // program that could not be run once may work the next time.
-func (t *Tool) tables() (*iptables.IPTables, error) {
+func (t *Tool) tables(v6 bool) (*iptables.IPTables, error) {
+	f := family(v6)
+	path, err := t.program(f)
+	if err != nil {
+		return nil, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ipt != nil {
-		return t.ipt, nil
+	if ipt := t.handles[f]; ipt != nil {
+		return ipt, nil
 	}
-	ipt, err := iptables.New(iptables.Path(t.path), iptables.Timeout(t.wait()))
+	proto := map[family]iptables.Protocol{false: iptables.ProtocolIPv4, true: iptables.ProtocolIPv6}[f]
+	ipt, err := iptables.New(iptables.Path(path), iptables.IPFamily(proto), iptables.Timeout(t.wait()))
 	if err != nil {
-		return nil, fmt.Errorf("finding the iptables program: %w", err)
+		return nil, fmt.Errorf("finding the %s program: %w", f.program(), err)
 	}
-	t.ipt = ipt
+	if t.handles == nil {
+		t.handles = make(map[family]*iptables.IPTables)
+	}
+	t.handles[f] = ipt
 	return ipt, nil
 }
 
@@ -116,20 +128,20 @@ func (t *Tool) DeleteChainCommands(chains []Chain) (cmds []string) {
 
 // HasChain tells whether a chain exists.
 func (t *Tool) HasChain(c Chain) (bool, error) {
-	ipt, err := t.tables()
+	ipt, err := t.tables(c.V6)
 	if err != nil {
 		return false, err
 	}
 	ok, err := ipt.ChainExists(c.Table, c.Name)
 	if err != nil {
-		return false, fmt.Errorf("looking for chain %s in table %s: %w", c.Name, c.Table, err)
+		return false, fmt.Errorf("looking for %s: %w", c, err)
 	}
 	return ok, nil
 }
 
 // EnsureChain makes a chain unless it exists, and says whether it made it.
 func (t *Tool) EnsureChain(c Chain) (made bool, err error) {
-	ipt, err := t.tables()
+	ipt, err := t.tables(c.V6)
 	if err != nil {
 		return false, err
 	}
@@ -140,13 +152,13 @@ func (t *Tool) EnsureChain(c Chain) (made bool, err error) {
 	if ok, lookErr := t.HasChain(c); lookErr == nil && ok {
 		return false, nil
 	}
-	return false, fmt.Errorf("making chain %s in table %s: %w", c.Name, c.Table, err)
+	return false, fmt.Errorf("making %s: %w", c, err)
 }
 
 // DeleteChain deletes a chain that is empty and that nothing jumps to. It says
 // whether the chain is gone. A chain that somebody else uses stays.
 func (t *Tool) DeleteChain(c Chain) (gone bool, err error) {
-	ipt, err := t.tables()
+	ipt, err := t.tables(c.V6)
 	if err != nil {
 		return false, err
 	}
@@ -157,7 +169,7 @@ func (t *Tool) DeleteChain(c Chain) (gone bool, err error) {
 	if ok, lookErr := t.HasChain(c); lookErr == nil {
 		return !ok, nil
 	}
-	return false, fmt.Errorf("deleting chain %s of table %s: %w", c.Name, c.Table, err)
+	return false, fmt.Errorf("deleting %s: %w", c, err)
 }
 
 // DeleteChains deletes chains as [Tool.DeleteChain] does, in one transaction for
@@ -165,9 +177,9 @@ func (t *Tool) DeleteChain(c Chain) (gone bool, err error) {
 func (t *Tool) DeleteChains(ctx context.Context, chains []Chain) (stay []Chain, err error) {
 	lines := make([]line, len(chains))
 	for i, c := range chains {
-		lines[i] = line{"-X", Rule{Table: c.Table, Chain: c.Name}}
+		lines[i] = line{"-X", Rule{V6: c.V6, Table: c.Table, Chain: c.Name}}
 	}
-	if err := t.runDelete(ctx, scriptOf(lines)); err == nil {
+	if err := t.runDelete(ctx, lines); err == nil {
 		return nil, nil
 	}
 	var errs []error
@@ -184,7 +196,7 @@ func (t *Tool) DeleteChains(ctx context.Context, chains []Chain) (stay []Chain, 
 // List gives the rules of a chain as `iptables -S` prints them, without the
 // line that declares the chain. A chain that does not exist has none.
 func (t *Tool) List(c Chain) ([]string, error) {
-	ipt, err := t.tables()
+	ipt, err := t.tables(c.V6)
 	if err != nil {
 		return nil, err
 	}
@@ -194,20 +206,20 @@ func (t *Tool) List(c Chain) ([]string, error) {
 		if ok, lookErr := t.HasChain(c); lookErr == nil && !ok {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("listing chain %s of table %s: %w", c.Name, c.Table, err)
+		return nil, fmt.Errorf("listing %s: %w", c, err)
 	}
 	return lines[min(1, len(lines)):], nil
 }
 
 // Has tells whether a rule exists.
 func (t *Tool) Has(r Rule) (bool, error) {
-	ipt, err := t.tables()
+	ipt, err := t.tables(r.V6)
 	if err != nil {
 		return false, err
 	}
 	ok, err := ipt.Exists(r.Table, r.Chain, r.Spec...)
 	if err != nil && !notExist(err) {
-		return false, fmt.Errorf("looking for a rule in chain %s: %w", r.Chain, err)
+		return false, fmt.Errorf("looking for a rule in %s: %w", r.Home(), err)
 	}
 	return ok && err == nil, nil
 }
@@ -230,7 +242,7 @@ func (t *Tool) Ensure(ctx context.Context, r Rule) (added bool, err error) {
 // rule that is there, but below the rule of the same chain that it must precede,
 // is moved to the head in one transaction.
 func (t *Tool) EnsureAhead(ctx context.Context, r, other Rule) (added bool, err error) {
-	lines, err := t.List(Chain{Table: r.Table, Name: r.Chain})
+	lines, err := t.List(r.Home())
 	if err != nil {
 		return false, err
 	}
@@ -249,7 +261,7 @@ func (t *Tool) Remove(ctx context.Context, r Rule) error { return t.RemoveAll(ct
 
 // HasAll tells whether all rules exist, with one program run.
 func (t *Tool) HasAll(ctx context.Context, rules []Rule) (bool, error) {
-	err := t.run(ctx, script(rules, func(Rule) string { return "-C" }))
+	err := t.run(ctx, linesOf(rules, func(Rule) string { return "-C" }))
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
 		return false, nil
@@ -273,26 +285,43 @@ func (t *Tool) Gaps(ctx context.Context, rules []Rule) (drop, add []Rule, err er
 		if ok {
 			drop = append(drop, r)
 		} else {
-			broken[Chain{Table: r.Table, Name: r.Chain}] = true
+			broken[r.Home()] = true
 		}
 	}
-	sound := func(r Rule) bool { return !broken[Chain{Table: r.Table, Name: r.Chain}] }
+	sound := func(r Rule) bool { return !broken[r.Home()] }
 	return slices.DeleteFunc(drop, sound), slices.DeleteFunc(slices.Clone(rules), sound), nil
 }
 
 // Replace drops rules and adds others, in one transaction for each table.
 func (t *Tool) Replace(ctx context.Context, drop, add []Rule) error {
-	return t.run(ctx, replaceScript(drop, add))
+	return t.run(ctx, append(linesOf(drop, deleteOp), linesOf(add, Rule.addOp)...))
 }
 
-// AddAll adds rules in one transaction: all of them or, on error, none.
+// AddAll adds rules in one transaction: all of them or, on error, none. Those of
+// the other family are a second transaction: when it fails, the first is undone.
 func (t *Tool) AddAll(ctx context.Context, rules []Rule) error {
-	return t.run(ctx, script(rules, Rule.addOp))
+	var done []Rule
+	for _, f := range families {
+		mine := f.of(rules)
+		if err := t.run(ctx, linesOf(mine, Rule.addOp)); err != nil {
+			return errors.Join(err, t.takeBack(ctx, done))
+		}
+		done = mine
+	}
+	return nil
+}
+
+// takeBack removes rules that were just added, also when the caller has given up.
+func (t *Tool) takeBack(ctx context.Context, rules []Rule) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	return t.RemoveAll(context.WithoutCancel(ctx), rules)
 }
 
 // RemoveAll deletes exactly these rules. Those that are not there are no error.
 func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
-	if err := t.runDelete(ctx, script(rules, deleteOp)); err == nil {
+	if err := t.runDelete(ctx, linesOf(rules, deleteOp)); err == nil {
 		return nil
 	}
 	// One missing rule fails the whole batch: leave out what is not there.
@@ -309,5 +338,5 @@ func (t *Tool) RemoveAll(ctx context.Context, rules []Rule) error {
 	if len(there) == 0 {
 		return nil
 	}
-	return t.runDelete(ctx, script(there, deleteOp))
+	return t.runDelete(ctx, linesOf(there, deleteOp))
 }

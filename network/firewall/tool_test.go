@@ -49,24 +49,40 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func rules(n int) []Rule {
-	var ports []port.Mapping
-	for i := range n {
-		ports = append(ports, port.Mapping{HostIP: netip.IPv4Unspecified(), HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP})
+// everywhere runs a test for both back ends and both families.
+func everywhere(t *testing.T, test func(t *testing.T, tool *Tool, f family)) {
+	for _, b := range []string{"iptables-nft", "iptables-legacy"} {
+		for _, f := range families {
+			t.Run(strings.Replace(b, "iptables", f.program(), 1), func(t *testing.T) { enter(t); test(t, New(b), f) })
+		}
 	}
-	return Publish("TEST", "0123456789ab:web", ports, netip.MustParseAddr("172.17.0.2"), netip.Addr{})
 }
 
+func rules(n int) []Rule { return family(false).rules(n) }
+
+// rules are those of n published ports.
+func (f family) rules(n int) []Rule {
+	host := map[family]netip.Addr{false: netip.IPv4Unspecified(), true: netip.IPv6Unspecified()}[f]
+	var ports []port.Mapping
+	for i := range n {
+		ports = append(ports, port.Mapping{HostIP: host, HostPort: uint16(1000 + i), ContainerPort: 80, Proto: port.TCP})
+	}
+	return Publish("TEST", "0123456789ab:web", ports, netip.MustParseAddr("172.17.0.2"), netip.MustParseAddr("fd17::2"))
+}
+
+// chain is one of the family.
+func (f family) chain(table, name string) Chain { return Chain{Table: table, Name: name, V6: bool(f)} }
+
 func TestToolChains(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
-		c := Chain{Table: "nat", Name: "TEST"}
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
+		c := f.chain("nat", "TEST")
 		for _, want := range []bool{true, false} {
 			made, err := tool.EnsureChain(c)
 			if must(t, err); made != want {
 				t.Errorf("made: %v, want %v", made, want)
 			}
 		}
-		r := rules(1)[0]
+		r := f.rules(1)[0]
 		must(t, tool.Add(context.Background(), r))
 		gone, err := tool.DeleteChain(c)
 		if must(t, err); gone {
@@ -91,11 +107,11 @@ func TestToolChains(t *testing.T) {
 }
 
 func TestToolBatch(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
-		ctx, c := context.Background(), Chain{Table: "nat", Name: "TEST"}
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
+		ctx, c := context.Background(), f.chain("nat", "TEST")
 		_, err := tool.EnsureChain(c)
 		must(t, err)
-		batch := rules(200) // several pages of input
+		batch := f.rules(200) // several pages of input
 		must(t, tool.AddAll(ctx, batch))
 		list, err := tool.List(c)
 		if must(t, err); len(list) != len(batch) {
@@ -112,13 +128,13 @@ func TestToolBatch(t *testing.T) {
 }
 
 func TestToolBatchFails(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
-		err := tool.AddAll(context.Background(), rules(3))
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
+		err := tool.AddAll(context.Background(), f.rules(3))
 		var e *CommandError
 		if !errors.As(err, &e) || e.Stderr == "" || !strings.Contains(err.Error(), "-restore --noflush") {
 			t.Errorf("adding to a missing chain: got %v, want the command and what it said", err)
 		}
-		if out, err := exec.Command(tool.path, "-t", "nat", "-S").Output(); err != nil || strings.Contains(string(out), "mini") {
+		if out, err := exec.Command(strings.Replace(tool.path, "iptables", f.program(), 1), "-t", "nat", "-S").Output(); err != nil || strings.Contains(string(out), "mini") {
 			t.Errorf("a failed batch left %s, %v", out, err)
 		}
 	})
@@ -126,15 +142,15 @@ func TestToolBatchFails(t *testing.T) {
 
 // TestToolParallel: several processes change one chain at once.
 func TestToolParallel(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
 		ns, err := os.Open("/proc/thread-self/ns/net")
 		must(t, err)
 		defer ns.Close()
-		_, err = tool.EnsureChain(Chain{Table: "nat", Name: "TEST"})
+		_, err = tool.EnsureChain(f.chain("nat", "TEST"))
 		must(t, err)
 		var wg sync.WaitGroup
 		errs := make([]error, 8)
-		for i, r := range rules(len(errs)) {
+		for i, r := range f.rules(len(errs)) {
 			wg.Go(func() {
 				goruntime.LockOSThread() // ends with the goroutine
 				if errs[i] = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); errs[i] == nil {
@@ -144,7 +160,7 @@ func TestToolParallel(t *testing.T) {
 		}
 		wg.Wait()
 		must(t, errors.Join(errs...))
-		list, err := tool.List(Chain{Table: "nat", Name: "TEST"})
+		list, err := tool.List(f.chain("nat", "TEST"))
 		if must(t, err); len(list) != len(errs) {
 			t.Errorf("got %d rules, want %d", len(list), len(errs))
 		}
@@ -207,13 +223,13 @@ func TestAddsInheritTheLocks(t *testing.T) {
 }
 
 func TestAddTogether(t *testing.T) {
-	backends(t, func(t *testing.T, tool *Tool) {
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
 		ctx := context.Background()
-		mine, theirs := Chain{Table: "nat", Name: "TEST"}, Chain{Table: "filter", Name: "THEIRS"}
-		foreign := newRule("filter", "THEIRS", "-s 203.0.113.0/24", "0123456789abc:web", "DROP")
+		mine, theirs := f.chain("nat", "TEST"), f.chain("filter", "THEIRS")
+		foreign := f.rule("filter", "THEIRS", "-i foreign0", "0123456789abc:web", "DROP")
 		must(t, errors.Join(ensureChain(tool, theirs), tool.Add(ctx, foreign)))
-		all := append(rules(3), newRule("filter", "THEIRS", "", "0123456789ab:web", "RETURN"))
-		bad := append(slices.Clone(all), newRule("nat", "TEST", "", "0123456789ab:web", "NOTHING"))
+		all := append(f.rules(3), f.rule("filter", "THEIRS", "", "0123456789ab:web", "RETURN"))
+		bad := append(slices.Clone(all), f.rule("nat", "TEST", "", "0123456789ab:web", "NOTHING"))
 		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, theirs}, bad); err == nil || !ok || !slices.Equal(made, []Chain{mine}) {
 			t.Errorf("a bad rule: made %v, ok %v, error %v", made, ok, err)
 		}
@@ -224,10 +240,10 @@ func TestAddTogether(t *testing.T) {
 		if there, err := tool.HasAll(ctx, append(all, foreign)); !there || err != nil {
 			t.Errorf("the rules are not there: %v", err)
 		}
-		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, {Table: "nat", Name: "MORE"}}, all[:1]); err != nil || ok || made != nil {
+		if made, ok, err := tool.AddTogether(ctx, []Chain{mine, f.chain("nat", "MORE")}, all[:1]); err != nil || ok || made != nil {
 			t.Errorf("with a rule of the owner: made %v, ok %v, error %v, want nothing", made, ok, err)
 		}
-		if ok, err := tool.HasChain(Chain{Table: "nat", Name: "MORE"}); ok || err != nil {
+		if ok, err := tool.HasChain(f.chain("nat", "MORE")); ok || err != nil {
 			t.Errorf("a chain was made: %v", err)
 		}
 	})

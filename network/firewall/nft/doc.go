@@ -9,7 +9,10 @@
 //	-m addrtype --dst-type LOCAL    fib daddr type local
 //	DNAT --to-destination           an element of the map ports, or ports-at for one host address
 //
-// One operation is one batch: the kernel takes all of it or nothing. A rule's
+// What ip6tables has is likewise in the table ip6 mini, which is there only while
+// there are such rules.
+//
+// One operation is one batch, for both tables: the kernel takes all of it or nothing. A rule's
 // comment is its owner's tag and a digest of the rule, by which it is found again.
 //
 // A table of its own has a limit that is nftables' own: to accept a packet here

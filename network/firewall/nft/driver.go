@@ -19,18 +19,19 @@ func (d *Driver) Lend(*os.File) (end func()) { return func() {} }
 
 // HasChain tells whether a chain exists.
 func (d *Driver) HasChain(c firewall.Chain) (bool, error) {
-	s, err := d.read()
-	return s.hasChain(c), err
+	now, err := d.read(family(c.V6))
+	return now.hasChain(c), err
 }
 
 // EnsureChain makes a chain unless it exists, and says whether it made it.
 func (d *Driver) EnsureChain(c firewall.Chain) (made bool, err error) {
-	s, err := d.read()
-	if err != nil || s.hasChain(c) {
+	f := family(c.V6)
+	now, err := d.read(f)
+	if err != nil || now.hasChain(c) {
 		return false, err
 	}
-	return true, d.change(func(b *batch) error {
-		b.ground()
+	return true, d.change([]family{f}, func(b *batch) error {
+		b.ground(f)
 		return b.addChain(c)
 	})
 }
@@ -42,15 +43,17 @@ func (d *Driver) DeleteChain(c firewall.Chain) (gone bool, err error) {
 	return err == nil && len(stay) == 0, err
 }
 
-// DeleteChains deletes chains, and the table when nothing else is in it. It gives
+// DeleteChains deletes chains, and a table when nothing else is in it. It gives
 // those that stay, because they hold somebody else's rules.
 func (d *Driver) DeleteChains(_ context.Context, chains []firewall.Chain) (stay []firewall.Chain, err error) {
-	s, err := d.read()
+	fs := familiesOf(chains, nil)
+	now, err := d.read(fs...)
 	if err != nil {
 		return nil, err
 	}
-	err = d.change(func(b *batch) error {
+	err = d.change(fs, func(b *batch) error {
 		for _, c := range chains {
+			s := now[family(c.V6)]
 			switch {
 			case !s.exists(c):
 			case s.inUse(c):
@@ -60,8 +63,10 @@ func (d *Driver) DeleteChains(_ context.Context, chains []firewall.Chain) (stay 
 				delete(s.chains, chainName(c.Table, c.Name))
 			}
 		}
-		if len(s.chains) > 0 && s.bare() {
-			b.conn.DelTable(b.table)
+		for _, f := range fs {
+			if len(now[f].chains) > 0 && now[f].bare() {
+				b.conn.DelTable(b.table(f))
+			}
 		}
 		return nil
 	})
@@ -74,12 +79,13 @@ func (d *Driver) DeleteChains(_ context.Context, chains []firewall.Chain) (stay 
 // List gives the rules of a chain, as far as it matters who made them: a rule
 // of mini's by its comment, another one by its place.
 func (d *Driver) List(c firewall.Chain) ([]string, error) {
-	s, err := d.read()
+	f := family(c.V6)
+	now, err := d.read(f)
 	if err != nil {
 		return nil, err
 	}
 	var out []string
-	for i, r := range s.chains[chainName(c.Table, c.Name)] {
+	for i, r := range now[f].chains[chainName(c.Table, c.Name)] {
 		text := comment(r)
 		if text == "" {
 			text = fmt.Sprintf("rule %d", i+1)
@@ -90,22 +96,25 @@ func (d *Driver) List(c firewall.Chain) ([]string, error) {
 }
 
 // AddTogether makes chains and adds rules in one batch, unless one of the rules'
-// owners has a rule already. See [firewall.Tool.AddTogether].
+// owners has a rule of the same family already. See [firewall.Tool.AddTogether].
 func (d *Driver) AddTogether(_ context.Context, chains []firewall.Chain, rules []firewall.Rule) (made []firewall.Chain, ok bool, err error) {
 	parsed, err := parseAll(rules)
 	if err != nil {
 		return nil, false, err
 	}
-	s, err := d.read()
+	fs := familiesOf(chains, rules)
+	now, err := d.read(fs...)
 	if err != nil {
 		return nil, false, err
 	}
-	if slices.ContainsFunc(parsed, func(r rule) bool { return s.hasOwner(r.owner()) }) {
+	if slices.ContainsFunc(parsed, func(r rule) bool { return now[r.family].hasOwner(r.owner()) }) {
 		return nil, false, nil
 	}
-	made = slices.DeleteFunc(slices.Clone(chains), s.hasChain)
-	return made, true, d.change(func(b *batch) error {
-		b.ground()
+	made = slices.DeleteFunc(slices.Clone(chains), now.hasChain)
+	return made, true, d.change(fs, func(b *batch) error {
+		for _, f := range fs {
+			b.ground(f)
+		}
 		for _, c := range made {
 			if err := b.addChain(c); err != nil {
 				return err
@@ -131,11 +140,12 @@ func (d *Driver) EnsureAhead(ctx context.Context, r, other firewall.Rule) (added
 	if err != nil {
 		return false, err
 	}
-	s, err := d.read()
+	f := family(r.V6)
+	now, err := d.read(f)
 	if err != nil {
 		return false, err
 	}
-	at, below := s.index(parsed[0]), s.index(parsed[1])
+	at, below := now[f].index(parsed[0]), now[f].index(parsed[1])
 	switch {
 	case at < 0:
 		return true, d.AddAll(ctx, []firewall.Rule{r})
@@ -152,7 +162,7 @@ func (d *Driver) Gaps(_ context.Context, rules []firewall.Rule) (drop, add []fir
 		return nil, nil, err
 	}
 	broken := func(r firewall.Rule) bool {
-		return slices.ContainsFunc(missing, func(m firewall.Rule) bool { return m.Table == r.Table && m.Chain == r.Chain })
+		return slices.ContainsFunc(missing, func(m firewall.Rule) bool { return m.Home() == r.Home() })
 	}
 	sound := func(r firewall.Rule) bool { return !broken(r) }
 	return slices.DeleteFunc(there, sound), slices.DeleteFunc(slices.Clone(rules), sound), nil
@@ -164,12 +174,12 @@ func (d *Driver) missing(rules []firewall.Rule) (there, missing []firewall.Rule,
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := d.read()
+	now, err := d.read(familiesOf(nil, rules)...)
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, r := range rules {
-		if s.has(parsed[i]) {
+		if now.has(parsed[i]) {
 			there = append(there, r)
 		} else {
 			missing = append(missing, r)
@@ -215,7 +225,7 @@ func (d *Driver) Replace(_ context.Context, drop, add []firewall.Rule) error {
 	if err != nil {
 		return err
 	}
-	return d.change(func(b *batch) error {
+	return d.change(familiesOf(nil, slices.Concat(drop, add)), func(b *batch) error {
 		others, err := b.deleteElements(gone)
 		if err != nil {
 			return err
@@ -232,15 +242,19 @@ func (d *Driver) deleteRules(b *batch, rules []rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	s, err := d.read()
+	fs := make([]family, len(rules))
+	for i, r := range rules {
+		fs[i] = r.family
+	}
+	now, err := d.read(slices.Compact(fs)...)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, r := range rules {
-		if n := s.find(r); n != nil {
+		if n := now[r.family].find(r); n != nil {
 			errs = append(errs, b.conn.DelRule(n))
-		} else if e := s.element(r); e != nil { // known by its comment alone
+		} else if e := now[r.family].element(r); e != nil { // known by its comment alone
 			errs = append(errs, b.conn.SetDeleteElements(e.set, []nftables.SetElement{e.SetElement}))
 		}
 	}

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"net"
 	"strings"
 
 	"github.com/google/nftables"
@@ -20,23 +21,20 @@ var states = map[string]uint32{
 	"NEW": expr.CtStateBitNEW, "UNTRACKED": expr.CtStateBitUNTRACKED, stateDNAT: 1 << 5,
 }
 
-var protocols = map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP, "sctp": unix.IPPROTO_SCTP, "icmp": unix.IPPROTO_ICMP}
+var protocols = map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP, "sctp": unix.IPPROTO_SCTP, "icmp": unix.IPPROTO_ICMP, "ipv6-icmp": unix.IPPROTO_ICMPV6}
 
 // reg is the register that conditions are computed in.
 const reg = unix.NFT_REG_1
 
-// Where things are in the IPv4 header and in those of TCP, UDP and SCTP, in bytes.
-const (
-	offSource = 12
-	offDest   = 16
-	offPort   = 2
-)
+// offPort is where the destination port is in the headers of TCP, UDP and SCTP, in
+// bytes.
+const offPort = 2
 
 // exprs is the rule as the kernel takes it.
 func (r rule) exprs() []expr.Any {
 	var out []expr.Any
 	for _, m := range r.matches {
-		out = append(out, m.exprs()...)
+		out = append(out, m.exprs(r.family)...)
 	}
 	return append(append(out, &expr.Counter{}), r.verdict()...)
 }
@@ -62,9 +60,8 @@ func (r rule) verdict() []expr.Any {
 
 // rewrite gives a packet another destination.
 func (r rule) rewrite() []expr.Any {
-	to := r.to.As4()
-	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1}
-	out := []expr.Any{&expr.Immediate{Register: unix.NFT_REG_1, Data: to[:]}}
+	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: r.proto(), RegAddrMin: unix.NFT_REG_1}
+	out := []expr.Any{&expr.Immediate{Register: unix.NFT_REG_1, Data: r.to.AsSlice()}}
 	if r.toPort != 0 {
 		out = append(out, &expr.Immediate{Register: unix.NFT_REG_2, Data: binaryutil.BigEndian.PutUint16(r.toPort)})
 		nat.RegProtoMin, nat.Specified = unix.NFT_REG_2, true
@@ -72,7 +69,7 @@ func (r rule) rewrite() []expr.Any {
 	return append(out, nat)
 }
 
-func (m match) exprs() []expr.Any {
+func (m match) exprs(f family) []expr.Any {
 	op := expr.CmpOpEq
 	if m.not {
 		op = expr.CmpOpNeq
@@ -82,9 +79,9 @@ func (m match) exprs() []expr.Any {
 	}
 	switch m.kind {
 	case matchSource:
-		return m.address(offSource, op)
+		return m.address(f, f.source(), op)
 	case matchDest:
-		return m.address(offDest, op)
+		return m.address(f, f.dest(), op)
 	case matchIn:
 		return compare(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg}, linkName(m.text))
 	case matchOut:
@@ -105,14 +102,14 @@ func (m match) exprs() []expr.Any {
 }
 
 // address compares the leading bits of an address.
-func (m match) address(offset uint32, op expr.CmpOp) []expr.Any {
-	addr := m.prefix.Masked().Addr().As4()
-	out := []expr.Any{&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}}
-	if bits := m.prefix.Bits(); bits < 32 {
-		mask := binaryutil.BigEndian.PutUint32(^uint32(0) << (32 - bits))
-		out = append(out, &expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4, Mask: mask, Xor: make([]byte, 4)})
+func (m match) address(f family, offset uint32, op expr.CmpOp) []expr.Any {
+	length := f.address().Bytes
+	out := []expr.Any{&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}}
+	if bits := m.prefix.Bits(); bits < int(length)*8 {
+		mask := net.CIDRMask(bits, int(length)*8)
+		out = append(out, &expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: length, Mask: mask, Xor: make([]byte, length)})
 	}
-	return append(out, &expr.Cmp{Op: op, Register: reg, Data: addr[:]})
+	return append(out, &expr.Cmp{Op: op, Register: reg, Data: m.prefix.Masked().Addr().AsSlice()})
 }
 
 // state looks for any of some bits.
@@ -149,31 +146,35 @@ func linkName(name string) []byte {
 
 func host32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
-// The registers of a lookup with several keys: after the first, of four bytes each.
-const (
-	reg32Second = unix.NFT_REG32_00 + 1
-	reg32Third  = unix.NFT_REG32_00 + 2
-)
+// reg32 gives the register of four bytes at a place of those of a lookup with
+// several keys, which begin with reg.
+func reg32(at uint32) uint32 {
+	if at == 0 {
+		return reg
+	}
+	return unix.NFT_REG32_00 + at
+}
 
 // mapRules are the rules that look a packet up in the two maps of ports.
-func mapRules() [][]expr.Any {
+func (f family) mapRules() [][]expr.Any {
+	toPort := reg32(f.words())
 	toMapped := func(name string) []expr.Any {
 		return []expr.Any{
 			&expr.Lookup{SourceRegister: reg, SetName: name, DestRegister: reg, IsDestRegSet: true},
 			&expr.NAT{
-				Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, Specified: true,
-				RegAddrMin: reg, RegAddrMax: reg, RegProtoMin: reg32Second, RegProtoMax: reg32Second,
+				Type: expr.NATTypeDestNAT, Family: f.proto(), Specified: true,
+				RegAddrMin: reg, RegAddrMax: reg, RegProtoMin: toPort, RegProtoMax: toPort,
 			},
 		}
 	}
-	addr := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offDest, Len: 4}
-	proto := func(r uint32) expr.Any { return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r} }
-	dport := func(r uint32) expr.Any {
-		return &expr.Payload{DestRegister: r, Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}
+	addr := &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: f.dest(), Len: f.address().Bytes}
+	proto := func(at uint32) expr.Any { return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg32(at)} }
+	dport := func(at uint32) expr.Any {
+		return &expr.Payload{DestRegister: reg32(at), Base: expr.PayloadBaseTransportHeader, Offset: offPort, Len: 2}
 	}
 	return [][]expr.Any{
-		append([]expr.Any{addr, proto(reg32Second), dport(reg32Third)}, toMapped(mapAt)...),
-		append([]expr.Any{proto(reg), dport(reg32Second)}, toMapped(mapAny)...),
+		append([]expr.Any{addr, proto(f.words()), dport(f.words() + 1)}, toMapped(mapAt)...),
+		append([]expr.Any{proto(0), dport(1)}, toMapped(mapAny)...),
 	}
 }
 
@@ -181,13 +182,9 @@ func mapRules() [][]expr.Any {
 // registers of four bytes.
 func (e element) setElement() nftables.SetElement {
 	word := func(b ...byte) []byte { return append(b, make([]byte, 4-len(b))...) }
-	var key []byte
-	if e.at.IsValid() {
-		at := e.at.As4()
-		key = at[:]
-	}
+	key := e.at.AsSlice() // nothing for the zero Addr
 	key = append(key, word(protocols[string(e.proto)])...)
 	key = append(key, word(binaryutil.BigEndian.PutUint16(e.port)...)...)
-	to := e.to.Addr().As4()
-	return nftables.SetElement{Key: key, Val: append(to[:], word(binaryutil.BigEndian.PutUint16(e.to.Port())...)...), Comment: e.comment}
+	to := append(e.to.Addr().AsSlice(), word(binaryutil.BigEndian.PutUint16(e.to.Port())...)...)
+	return nftables.SetElement{Key: key, Val: to, Comment: e.comment}
 }

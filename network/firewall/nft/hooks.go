@@ -20,8 +20,9 @@ type Hook struct {
 
 // Hooks lists the chains of others at the hook forward. Those of the iptables
 // programs are left out: they are in a listing, and so are those of minis. A chain
-// that names one of the links, or leads to further chains, may accept.
-func Hooks(links []string) ([]Hook, error) {
+// that names one of the links, or leads to further chains, may accept. Those that
+// see packets of IPv6 only are listed with v6.
+func Hooks(links []string, v6 bool) ([]Hook, error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, fmt.Errorf("opening a netlink socket for nf_tables: %w", err)
@@ -32,7 +33,7 @@ func Hooks(links []string) ([]Hook, error) {
 	}
 	var hooks []Hook
 	for _, c := range chains {
-		if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookForward || c.Type != nftables.ChainTypeFilter || isKnown(c) || !sees(c.Table.Family) {
+		if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookForward || c.Type != nftables.ChainTypeFilter || isKnown(c) || !sees(c.Table.Family, v6) {
 			continue
 		}
 		rules, err := conn.GetRules(c.Table, c)
@@ -48,18 +49,19 @@ func Hooks(links []string) ([]Hook, error) {
 
 // isKnown tells chains of iptables-nft, and of minis.
 func isKnown(c *nftables.Chain) bool {
-	ofIptables := c.Table.Family == nftables.TableFamilyIPv4 && strings.ToUpper(c.Name) == c.Name &&
+	ofIptables := c.Table.Family != nftables.TableFamilyINet && strings.ToUpper(c.Name) == c.Name &&
 		slices.Contains([]string{"raw", "mangle", "nat", "filter", "security"}, c.Table.Name)
 	return ofIptables || c.Table.Name == "mini" || strings.HasPrefix(c.Table.Name, "mini-")
 }
 
-// sees tells whether chains of a family see IPv4 packets that are routed.
-func sees(f nftables.TableFamily) bool {
-	return f == nftables.TableFamilyIPv4 || f == nftables.TableFamilyINet
+// sees tells whether chains of a family see packets that are routed, those of IPv6
+// included or not.
+func sees(f nftables.TableFamily, v6 bool) bool {
+	return f == nftables.TableFamilyIPv4 || f == nftables.TableFamilyINet || v6 && f == nftables.TableFamilyIPv6
 }
 
 func familyName(f nftables.TableFamily) string {
-	return map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyINet: "inet"}[f]
+	return map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet"}[f]
 }
 
 func drops(c *nftables.Chain, rules []*nftables.Rule, links []string) bool {

@@ -20,30 +20,34 @@ func (d *Driver) JumpsStand(rules []firewall.Rule) (bool, error) {
 		return false, err
 	}
 	defer end()
-	for _, base := range baseChains {
-		var wanted []rule
-		for _, r := range rules {
-			if r.Table != base.table || r.Chain != base.chain {
-				continue
-			}
-			p, err := parse(r)
-			if err != nil {
+	for _, f := range familiesOf(nil, rules) {
+		for _, base := range baseChains {
+			if ok, err := b.stands(f, base, rules); !ok || err != nil {
 				return false, err
 			}
-			wanted = append(wanted, p)
-		}
-		if len(wanted) == 0 {
-			continue
-		}
-		there, err := b.conn.GetRules(b.table, &nftables.Chain{Name: base.name()})
-		if err != nil {
-			return false, err
-		}
-		if !stand(there, wanted) {
-			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// stands judges the jumps among rules that belong into one base chain.
+func (b *batch) stands(f family, base baseChain, rules []firewall.Rule) (bool, error) {
+	var wanted []rule
+	for _, r := range rules {
+		if r.Table != base.table || r.Chain != base.chain || r.V6 != bool(f) {
+			continue
+		}
+		p, err := parse(r)
+		if err != nil {
+			return false, err
+		}
+		wanted = append(wanted, p)
+	}
+	if len(wanted) == 0 {
+		return true, nil
+	}
+	there, err := b.conn.GetRules(b.table(f), &nftables.Chain{Name: base.name()})
+	return err == nil && stand(there, wanted), err
 }
 
 // stand judges one chain. What goes to the head comes to stand above what went

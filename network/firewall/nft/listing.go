@@ -17,17 +17,30 @@ func (d *Driver) Has(r firewall.Rule) (bool, error) {
 	return len(there) > 0, err
 }
 
-// Listing gives what stands in our table, in the chains' iptables names. The
-// words of a rule are only its comment: see [Driver.Recognise].
-func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
-	s, err := d.read()
+// Listing gives what stands in our table, with v6 in that of the family ip6, too, in
+// the chains' iptables names. The words of a rule are only its comment: see
+// [Driver.Recognise].
+func (d *Driver) Listing(_ context.Context, v6 bool) (*firewall.Listing, error) {
+	fs := []family{false, true}
+	if !v6 {
+		fs = fs[:1]
+	}
+	now, err := d.read(fs...)
 	if err != nil {
 		return nil, err
 	}
 	l := &firewall.Listing{Program: "nftables", Chains: make(map[firewall.Chain]*firewall.ListedChain)}
+	for _, s := range now {
+		s.list(l)
+	}
+	return l, nil
+}
+
+// list adds the chains of one table.
+func (s state) list(l *firewall.Listing) {
 	for name, rules := range s.chains {
 		table, chain, _ := strings.Cut(name, "-")
-		c := firewall.Chain{Table: table, Name: chain}
+		c := firewall.Chain{Table: table, Name: chain, V6: bool(s.family)}
 		listed := &firewall.ListedChain{}
 		if !s.hasChain(c) {
 			continue
@@ -47,7 +60,6 @@ func (d *Driver) Listing(context.Context) (*firewall.Listing, error) {
 		}
 		l.Chains[c] = listed
 	}
-	return l, nil
 }
 
 // looksUpPorts tells the rules that are part of the chain for published ports
@@ -66,7 +78,7 @@ func listedRule(c firewall.Chain, text string, i int) firewall.Listed {
 func (d *Driver) Recognise(l *firewall.Listing, known []firewall.Rule) {
 	for _, r := range known {
 		p, err := parse(r)
-		listed := l.Chains[firewall.Chain{Table: r.Table, Name: r.Chain}]
+		listed := l.Chains[r.Home()]
 		if err != nil || listed == nil {
 			continue
 		}
@@ -78,12 +90,15 @@ func (d *Driver) Recognise(l *firewall.Listing, known []firewall.Rule) {
 	}
 }
 
-// OtherListing reads the rules of iptables: the kernel asks them as well. It is
-// nil where there is no iptables.
-func (d *Driver) OtherListing(ctx context.Context) (*firewall.Listing, error) {
+// OtherListing reads the rules of iptables, with v6 those of ip6tables, too: the
+// kernel asks them as well. It is nil where there is no iptables.
+func (d *Driver) OtherListing(ctx context.Context, v6 bool) (*firewall.Listing, error) {
 	const program = "iptables"
 	if _, err := exec.LookPath(program + "-save"); err != nil {
 		return nil, nil
 	}
-	return firewall.New(program).Listing(ctx)
+	if _, err := exec.LookPath("ip6tables-save"); err != nil {
+		v6 = false
+	}
+	return firewall.New(program).Listing(ctx, v6)
 }

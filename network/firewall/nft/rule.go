@@ -25,6 +25,7 @@ const (
 
 // rule is a firewall rule, taken apart.
 type rule struct {
+	family
 	chain   string
 	first   bool
 	matches []match
@@ -68,7 +69,7 @@ func chainName(table, chain string) string { return table + "-" + chain }
 // parse reads the words of a rule. A word that the driver does not know is an
 // error: half a rule would be worse than none.
 func parse(r firewall.Rule) (rule, error) {
-	out := rule{chain: chainName(r.Table, r.Chain), first: r.First}
+	out := rule{family: family(r.V6), chain: chainName(r.Table, r.Chain), first: r.First}
 	fail := func(err error) (rule, error) {
 		return rule{}, fmt.Errorf("the nftables driver cannot express the rule %q: %w", strings.Join(r.Spec, " "), err)
 	}
@@ -124,33 +125,39 @@ func (r *rule) option(name, value string, not bool) (err error) {
 			return fmt.Errorf("unknown option %s", name)
 		}
 		m := match{kind: kind, not: not, text: value}
-		err = m.parseValue()
+		err = m.parseValue(r.family)
 		r.matches = append(r.matches, m)
 	}
 	return err
 }
 
-// destination reads IP or IP:PORT.
+// destination reads IP, or IP:PORT with an IPv6 address in brackets.
 func (r *rule) destination(text string) (err error) {
 	if r.to, err = netip.ParseAddr(text); err != nil {
 		to, portErr := netip.ParseAddrPort(text)
 		r.to, r.toPort, err = to.Addr(), to.Port(), portErr
 	}
-	if err == nil && !r.to.Is4() {
-		err = fmt.Errorf("%s is not of IPv4", text)
+	if err == nil {
+		err = r.check(r.to)
 	}
 	return err
 }
 
-func (m *match) parseValue() (err error) {
+// check refuses an address of the other family, and one with a zone.
+func (f family) check(addr netip.Addr) error {
+	switch {
+	case !f.has(addr):
+		return fmt.Errorf("%s is not of the family %s", addr, f)
+	case addr.Zone() != "":
+		return fmt.Errorf("%s has a zone", addr)
+	}
+	return nil
+}
+
+func (m *match) parseValue(f family) (err error) {
 	switch m.kind {
 	case matchSource, matchDest:
-		if !strings.Contains(m.text, "/") {
-			m.text += "/32"
-		}
-		if m.prefix, err = netip.ParsePrefix(m.text); err == nil && !m.prefix.Addr().Is4() {
-			err = fmt.Errorf("%s is not of IPv4", m.text)
-		}
+		err = m.parsePrefix(f)
 	case matchPort:
 		first, last, isRange := strings.Cut(m.text, ":")
 		m.port, err = parsePort(first)
@@ -173,6 +180,21 @@ func (m *match) parseValue() (err error) {
 		}
 	}
 	return err
+}
+
+// parsePrefix reads an address or a prefix.
+func (m *match) parsePrefix(f family) (err error) {
+	if strings.Contains(m.text, "/") {
+		m.prefix, err = netip.ParsePrefix(m.text)
+	} else {
+		var addr netip.Addr
+		addr, err = netip.ParseAddr(m.text)
+		m.prefix = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	if err != nil {
+		return err
+	}
+	return f.check(m.prefix.Addr())
 }
 
 func parsePort(s string) (uint16, error) {

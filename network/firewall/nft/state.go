@@ -12,11 +12,21 @@ import (
 	"github.com/minirt/mini/network/firewall"
 )
 
-// state is what the kernel has of our table.
+// state is what the kernel has of our table of one family.
 type state struct {
+	family
 	chains   map[string][]*nftables.Rule
 	elements []mapElement
 }
+
+// tables are those of the families that were asked for.
+type tables map[family]state
+
+// has tells whether a rule exists.
+func (all tables) has(r rule) bool { return all[r.family].has(r) }
+
+// hasChain tells whether a chain is there as we make it.
+func (all tables) hasChain(c firewall.Chain) bool { return all[family(c.V6)].hasChain(c) }
 
 // mapElement is an element of one of the maps.
 type mapElement struct {
@@ -24,52 +34,66 @@ type mapElement struct {
 	nftables.SetElement
 }
 
-// read asks the kernel. A table that is not there is empty.
-func (d *Driver) read() (state, error) {
-	s := state{chains: make(map[string][]*nftables.Rule)}
+// read asks the kernel for the tables of some families. A table that is not there
+// is empty.
+func (d *Driver) read(fs ...family) (tables, error) {
 	b, end, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	all := make(tables)
+	for _, f := range fs {
+		if all[f], err = b.read(f); err != nil {
+			return nil, fmt.Errorf("reading the nftables table %s %s: %w", f, d.table, err)
+		}
+	}
+	return all, nil
+}
+
+func (b *batch) read(f family) (state, error) {
+	s := state{family: f, chains: make(map[string][]*nftables.Rule)}
+	chains, err := b.conn.ListChainsOfTableFamily(f.table())
 	if err != nil {
 		return s, err
 	}
-	defer end()
-	fail := func(err error) (state, error) {
-		return state{}, fmt.Errorf("reading the nftables table ip %s: %w", d.table, err)
-	}
-	chains, err := b.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return fail(err)
-	}
 	for _, c := range chains {
-		if c.Table.Name != d.table {
+		if c.Table.Name != b.name {
 			continue
 		}
-		rules, err := b.conn.GetRules(b.table, c)
+		rules, err := b.conn.GetRules(b.table(f), c)
 		if err != nil {
-			return fail(err)
+			return s, err
 		}
 		s.chains[c.Name] = rules
 	}
 	if len(s.chains) == 0 {
 		return s, nil
 	}
-	maps, err := b.conn.GetSets(b.table)
+	return s, b.readElements(&s)
+}
+
+// readElements fills in the elements of the maps of ports.
+func (b *batch) readElements(s *state) error {
+	maps, err := b.conn.GetSets(b.table(s.family))
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	for _, m := range maps {
 		name := m.Name
 		if name != mapAny && name != mapAt {
 			continue
 		}
-		elements, err := b.conn.GetSetElements(b.portMap(name))
+		set := b.portMap(s.family, name)
+		elements, err := b.conn.GetSetElements(set)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		for _, e := range elements {
-			s.elements = append(s.elements, mapElement{b.portMap(name), e})
+			s.elements = append(s.elements, mapElement{set, e})
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func comment(r *nftables.Rule) string {
@@ -121,7 +145,7 @@ func (s state) element(r rule) *mapElement {
 // no longer looks up ports.
 func (s state) hasChain(c firewall.Chain) bool {
 	rules, ok := s.chains[chainName(c.Table, c.Name)]
-	return ok && (!c.HoldsPorts() || s.lookUps(rules) == len(mapRules()))
+	return ok && (!c.HoldsPorts() || s.lookUps(rules) == len(s.mapRules()))
 }
 
 func (s state) exists(c firewall.Chain) bool {

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -12,13 +13,13 @@ import (
 	"github.com/minirt/mini/network/firewall"
 )
 
-// Driver changes the rules of one nftables table, which is mini's alone. It is
-// safe for use by several goroutines and processes. What it does happens in the
+// Driver changes the rules of two nftables tables, which are mini's alone: that
+// of the family ip6 is there as long as there are rules of IPv6. It is safe for use by several goroutines and processes. What it does happens in the
 // network namespace of the calling thread.
 type Driver struct{ table string }
 
-// New gives the driver for a table of the family ip. Nothing is done until the
-// first use.
+// New gives the driver for the tables of that name of the families ip and ip6.
+// Nothing is done until the first use.
 func New(table string) *Driver { return &Driver{table: table} }
 
 // The maps from a host port to a container's: for all host addresses, and for one.
@@ -50,8 +51,12 @@ func (b baseChain) name() string { return chainName(b.table, b.chain) }
 
 // batch collects changes that the kernel makes all at once.
 type batch struct {
-	conn  *nftables.Conn
-	table *nftables.Table
+	conn *nftables.Conn
+	name string // of the tables
+}
+
+func (b *batch) table(f family) *nftables.Table {
+	return &nftables.Table{Name: b.name, Family: f.table()}
 }
 
 // open gives a connection, and what ends it. Whoever closes its socket waits
@@ -63,11 +68,11 @@ func (d *Driver) open() (b *batch, end func(), err error) {
 		return nil, nil, fmt.Errorf("opening nftables: %w", err)
 	}
 	end = func() { go func() { _ = conn.CloseLasting() }() }
-	return &batch{conn: conn, table: &nftables.Table{Name: d.table, Family: nftables.TableFamilyIPv4}}, end, nil
+	return &batch{conn: conn, name: d.table}, end, nil
 }
 
-// change fills a batch and has the kernel take it.
-func (d *Driver) change(fill func(b *batch) error) error {
+// change fills a batch for the tables of some families, and has the kernel take it.
+func (d *Driver) change(fs []family, fill func(b *batch) error) error {
 	b, end, err := d.open()
 	if err != nil {
 		return err
@@ -77,67 +82,82 @@ func (d *Driver) change(fill func(b *batch) error) error {
 		return err
 	}
 	if err := b.conn.Flush(); err != nil {
-		return fmt.Errorf("changing the nftables table ip %s: %w", d.table, err)
+		var names []string
+		for _, f := range fs {
+			names = append(names, fmt.Sprintf("table %s %s", f, d.table))
+		}
+		return fmt.Errorf("changing the nftables %s: %w", strings.Join(names, " and "), err)
 	}
 	return nil
 }
 
 // ground makes what every table has. What is there stays as it is.
-func (b *batch) ground() {
-	b.conn.AddTable(b.table)
+func (b *batch) ground(f family) {
+	table := b.table(f)
+	b.conn.AddTable(table)
 	for _, c := range baseChains {
 		priority := c.priority
-		b.conn.AddChain(&nftables.Chain{Name: c.name(), Table: b.table, Type: c.kind, Hooknum: c.hook, Priority: &priority})
+		b.conn.AddChain(&nftables.Chain{Name: c.name(), Table: table, Type: c.kind, Hooknum: c.hook, Priority: &priority})
 	}
 }
 
 // addChain makes a chain that is not there. The one for published ports looks
 // packets up in the maps of ports.
 func (b *batch) addChain(c firewall.Chain) error {
-	chain := b.conn.AddChain(&nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table})
+	f := family(c.V6)
+	table := b.table(f)
+	chain := b.conn.AddChain(&nftables.Chain{Name: chainName(c.Table, c.Name), Table: table})
 	if !c.HoldsPorts() {
 		return nil
 	}
 	for i, name := range []string{mapAny, mapAt} {
-		set := b.portMap(name)
-		set.ID = uint32(i + 1) // else the library counts, in a variable that all goroutines share
+		set := b.portMap(f, name)
+		set.ID = uint32(i+1) + 2*f.words() // else the library counts, in a variable that all goroutines share
 		if err := b.conn.AddSet(set, nil); err != nil {
 			return fmt.Errorf("making map %s: %w", name, err)
 		}
 	}
-	for _, exprs := range mapRules() {
-		b.conn.AddRule(&nftables.Rule{Table: b.table, Chain: chain, Exprs: exprs})
+	for _, exprs := range f.mapRules() {
+		b.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 	}
 	return nil
 }
 
 func (b *batch) deleteChain(c firewall.Chain) {
-	chain := &nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table}
+	chain := &nftables.Chain{Name: chainName(c.Table, c.Name), Table: b.table(family(c.V6))}
 	b.conn.FlushChain(chain)
 	b.conn.DelChain(chain)
 }
 
-func (b *batch) portMap(name string) *nftables.Set {
+func (b *batch) portMap(f family, name string) *nftables.Set {
 	key := []nftables.SetDatatype{nftables.TypeInetProto, nftables.TypeInetService}
 	if name == mapAt {
-		key = append([]nftables.SetDatatype{nftables.TypeIPAddr}, key...)
+		key = append([]nftables.SetDatatype{f.address()}, key...)
 	}
 	return &nftables.Set{
-		Table: b.table, Name: name, IsMap: true, Concatenation: true, KeyByteOrder: binaryutil.BigEndian,
-		KeyType: nftables.MustConcatSetType(key...), DataType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+		Table: b.table(f), Name: name, IsMap: true, Concatenation: true, KeyByteOrder: binaryutil.BigEndian,
+		KeyType: nftables.MustConcatSetType(key...), DataType: nftables.MustConcatSetType(f.address(), nftables.TypeInetService),
 	}
+}
+
+// which names one of the maps.
+type which struct {
+	family
+	name string
 }
 
 // add adds rules in their order.
 func (b *batch) add(rules []rule) error {
-	elements := make(map[string][]nftables.SetElement)
+	elements := make(map[which][]nftables.SetElement)
 	for _, r := range rules {
 		if e, ok := r.element(); ok {
-			elements[e.mapName()] = append(elements[e.mapName()], e.setElement())
+			at := which{r.family, e.mapName()}
+			elements[at] = append(elements[at], e.setElement())
 			continue
 		}
+		table := b.table(r.family)
 		n := &nftables.Rule{
-			Table: b.table, Chain: &nftables.Chain{Name: r.chain, Table: b.table}, Exprs: r.exprs(),
+			Table: table, Chain: &nftables.Chain{Name: r.chain, Table: table}, Exprs: r.exprs(),
 			UserData: userdata.AppendString(nil, userdata.TypeComment, r.comment),
 		}
 		if r.first {
@@ -151,10 +171,11 @@ func (b *batch) add(rules []rule) error {
 
 // deleteElements deletes the map elements among the rules, and gives the others.
 func (b *batch) deleteElements(rules []rule) (others []rule, err error) {
-	elements := make(map[string][]nftables.SetElement)
+	elements := make(map[which][]nftables.SetElement)
 	for _, r := range rules {
 		if e, ok := r.element(); ok {
-			elements[e.mapName()] = append(elements[e.mapName()], e.setElement())
+			at := which{r.family, e.mapName()}
+			elements[at] = append(elements[at], e.setElement())
 		} else {
 			others = append(others, r)
 		}
@@ -163,13 +184,13 @@ func (b *batch) deleteElements(rules []rule) (others []rule, err error) {
 }
 
 // eachChunk hands elements on in parts: a netlink attribute holds 64 KiB at most.
-func (b *batch) eachChunk(elements map[string][]nftables.SetElement, do func(*nftables.Set, []nftables.SetElement) error) error {
+func (b *batch) eachChunk(elements map[which][]nftables.SetElement, do func(*nftables.Set, []nftables.SetElement) error) error {
 	const most = 200
-	for name, all := range elements {
+	for at, all := range elements {
 		for len(all) > 0 {
 			n := min(most, len(all))
-			if err := do(b.portMap(name), all[:n]); err != nil {
-				return fmt.Errorf("changing map %s: %w", name, err)
+			if err := do(b.portMap(at.family, at.name), all[:n]); err != nil {
+				return fmt.Errorf("changing map %s: %w", at.name, err)
 			}
 			all = all[n:]
 		}

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -16,13 +17,13 @@ func (d *Driver) AddCommand(r firewall.Rule) string {
 		return "# " + err.Error()
 	}
 	if e, ok := p.element(); ok {
-		return d.command("add element", e.mapName(), "{ "+e.key()+" comment "+quoted(e.comment)+" : "+e.value()+" }")
+		return d.command(p.family, "add element", e.mapName(), "{ "+e.key()+" comment "+quoted(e.comment)+" : "+e.value()+" }")
 	}
 	verb := "add rule"
 	if p.first {
 		verb = "insert rule"
 	}
-	return d.command(verb, p.chain, p.text())
+	return d.command(p.family, verb, p.chain, p.text())
 }
 
 // DeleteCommand is the shell command that deletes the rule. Rules are deleted by
@@ -33,56 +34,66 @@ func (d *Driver) DeleteCommand(r firewall.Rule) string {
 		return "# " + err.Error()
 	}
 	if e, ok := p.element(); ok {
-		return d.command("delete element", e.mapName(), "{ "+e.key()+" }")
+		return d.command(p.family, "delete element", e.mapName(), "{ "+e.key()+" }")
 	}
 	_, mark, _ := strings.Cut(p.comment, " #")
-	list := fmt.Sprintf("nft -a list chain ip %s %s | sed -n 's/.*#%s\".* handle //p'", d.table, p.chain, mark)
-	return fmt.Sprintf("nft delete rule ip %s %s handle \"$(%s)\"", d.table, p.chain, list)
+	list := fmt.Sprintf("nft -a list chain %s %s %s | sed -n 's/.*#%s\".* handle //p'", p.family, d.table, p.chain, mark)
+	return fmt.Sprintf("nft delete rule %s %s %s handle \"$(%s)\"", p.family, d.table, p.chain, list)
 }
 
-// AddChainCommands are the shell commands that make a chain, with the table and
-// what every table has before the first one.
+// AddChainCommands are the shell commands that make chains. Before those of a
+// family come its table and what every table has.
 func (d *Driver) AddChainCommands(chains []firewall.Chain) []string {
-	cmds := []string{plan.Command("nft", "add", "table", "ip", d.table)}
-	for _, b := range baseChains {
-		cmds = append(cmds, d.command("add chain", b.name(), fmt.Sprintf("{ type %s hook %s priority %d; }", b.kind, b.hookName, b.priority)))
-	}
-	for _, c := range chains {
-		cmds = append(cmds, d.command("add chain", chainName(c.Table, c.Name), ""))
-		if c.HoldsPorts() {
-			cmds = append(cmds, d.portMapCommands(chainName(c.Table, c.Name))...)
+	var cmds []string
+	for _, f := range familiesOf(chains, nil) {
+		cmds = append(cmds, plan.Command("nft", "add", "table", f.String(), d.table))
+		for _, b := range baseChains {
+			cmds = append(cmds, d.command(f, "add chain", b.name(), fmt.Sprintf("{ type %s hook %s priority %d; }", b.kind, b.hookName, b.priority)))
+		}
+		for _, c := range chains {
+			if c.V6 != bool(f) {
+				continue
+			}
+			cmds = append(cmds, d.command(f, "add chain", chainName(c.Table, c.Name), ""))
+			if c.HoldsPorts() {
+				cmds = append(cmds, d.portMapCommands(f, chainName(c.Table, c.Name))...)
+			}
 		}
 	}
 	return cmds
 }
 
-func (d *Driver) portMapCommands(chain string) []string {
+func (d *Driver) portMapCommands(f family, chain string) []string {
+	addr := f.address().Name
 	return []string{
-		d.command("add map", mapAny, "{ type inet_proto . inet_service : ipv4_addr . inet_service; }"),
-		d.command("add map", mapAt, "{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }"),
-		d.command("add rule", chain, "dnat ip to ip daddr . meta l4proto . th dport map @"+mapAt),
-		d.command("add rule", chain, "dnat ip to meta l4proto . th dport map @"+mapAny),
+		d.command(f, "add map", mapAny, "{ type inet_proto . inet_service : "+addr+" . inet_service; }"),
+		d.command(f, "add map", mapAt, "{ type "+addr+" . inet_proto . inet_service : "+addr+" . inet_service; }"),
+		d.command(f, "add rule", chain, fmt.Sprintf("dnat %s to %s daddr . meta l4proto . th dport map @%s", f, f, mapAt)),
+		d.command(f, "add rule", chain, fmt.Sprintf("dnat %s to meta l4proto . th dport map @%s", f, mapAny)),
 	}
 }
 
-// DeleteChainCommands are the shell commands that delete chains, and the table
-// when it holds nothing else.
+// DeleteChainCommands are the shell commands that delete chains, and the tables
+// when they hold nothing else.
 func (d *Driver) DeleteChainCommands(chains []firewall.Chain) []string {
 	var cmds []string
 	for _, c := range chains {
-		name := chainName(c.Table, c.Name)
+		f, name := family(c.V6), chainName(c.Table, c.Name)
 		if c.HoldsPorts() {
-			cmds = append(cmds, d.command("flush chain", name, ""))
+			cmds = append(cmds, d.command(f, "flush chain", name, ""))
 		}
-		cmds = append(cmds, d.command("delete chain", name, ""))
+		cmds = append(cmds, d.command(f, "delete chain", name, ""))
 	}
-	return append(cmds, plan.Command("nft", "delete", "table", "ip", d.table))
+	for _, f := range familiesOf(chains, nil) {
+		cmds = append(cmds, plan.Command("nft", "delete", "table", f.String(), d.table))
+	}
+	return cmds
 }
 
-// command prints one nft command on an object of our table.
-func (d *Driver) command(verb, name, rest string) string {
+// command prints one nft command on an object of a table of ours.
+func (d *Driver) command(f family, verb, name, rest string) string {
 	words := append([]string{"nft"}, strings.Fields(verb)...)
-	words = append(words, "ip", d.table, name)
+	words = append(words, f.String(), d.table, name)
 	if rest == "" {
 		return plan.Command(words...)
 	}
@@ -120,14 +131,14 @@ func (r rule) text() string {
 		if m.kind == matchProto && hasPort {
 			continue // the port says it: tcp dport
 		}
-		words = append(words, m.words(r.proto())...)
+		words = append(words, m.words(r.family, r.protocol())...)
 	}
 	words = append(words, "counter")
 	switch {
 	case r.target == dnat:
 		to := r.to.String()
 		if r.toPort != 0 {
-			to += fmt.Sprintf(":%d", r.toPort)
+			to = netip.AddrPortFrom(r.to, r.toPort).String()
 		}
 		words = append(words, "dnat", "to", to)
 	case r.jumps():
@@ -138,7 +149,7 @@ func (r rule) text() string {
 	return strings.Join(append(words, "comment", quoted(r.comment)), " ")
 }
 
-func (r rule) proto() string {
+func (r rule) protocol() string {
 	for _, m := range r.matches {
 		if m.kind == matchProto {
 			return m.text
@@ -147,13 +158,15 @@ func (r rule) proto() string {
 	return ""
 }
 
-func (m match) words(proto string) []string {
+func (m match) words(f family, proto string) []string {
 	var words []string
 	value := m.text
 	switch m.kind {
 	case matchSource, matchDest:
-		words = []string{"ip", map[matchKind]string{matchSource: "saddr", matchDest: "daddr"}[m.kind]}
-		value = strings.TrimSuffix(m.prefix.String(), "/32")
+		words = []string{f.String(), map[matchKind]string{matchSource: "saddr", matchDest: "daddr"}[m.kind]}
+		if value = m.prefix.String(); m.prefix.IsSingleIP() {
+			value = m.prefix.Addr().String()
+		}
 	case matchIn:
 		words, value = []string{"iifname"}, quoted(linkText(m.text))
 	case matchOut:
