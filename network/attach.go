@@ -51,7 +51,7 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	c := &container{ep: ep, ns: ns}
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
 	c.begin(&p)
-	p.Add(c.stepVeth(m, mk), c.stepTag())
+	p.Add(c.stepVeth(m, mk), c.stepTag(mk))
 	if ep.Isolated {
 		p.Add(c.stepHandOver(mk))
 	}
@@ -102,8 +102,8 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 	}
 }
 
-func (c *container) stepTag() plan.Step {
-	ep, quiet := c.ep, hasIPv6()
+func (c *container) stepTag(mk *mark) plan.Step {
+	ep, quiet := c.ep, mk.mayHaveIPv6()
 	slave := []string{"ip", "link", "set", "dev", ep.HostLink, "type", "bridge_slave", "hairpin", "on"}
 	why := "The alias says whose it is. Hairpin mode lets a container reach its own published port: the packet leaves the bridge where it came in."
 	if ep.Isolated {

@@ -88,7 +88,7 @@ func (p *wired) checkPort(port netlink.Protinfo) {
 	name := p.host.Attrs().Name
 	if !port.Hairpin || p.host.Attrs().Alias == "" {
 		p.d.add(NewFinding(p.subject(), "the port "+name+" has lost its tag or its hairpin mode",
-			"the container does not reach its own published ports", p.c.stepTag()))
+			"the container does not reach its own published ports", p.c.stepTag(p.w.mk)))
 	} else if p.ep.Isolated && !port.Isolated {
 		p.d.add(NewFinding(p.subject(), "the port "+name+" is not isolated", "containers of "+p.w.n.Name+" reach each other", portSteps(p.c, p.w.mk)...))
 	}

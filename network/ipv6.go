@@ -128,11 +128,15 @@ func (n *Network) stepIPv6(mk *mark) []plan.Step {
 		return nil
 	case n.hasAddress6():
 		return []plan.Step{stepBridgeIPv6(mk)}
-	case n.Internal:
+	case n.Internal && mk.mayHaveIPv6():
 		return []plan.Step{stepNoIPv6(mk)}
 	}
 	return nil
 }
+
+// mayHaveIPv6 tells whether the kernel would give the network's links IPv6. One
+// with a small MTU has not even the settings to switch it off.
+func (mk *mark) mayHaveIPv6() bool { return hasIPv6() && mk.MTU >= minMTU6 }
 
 func stepBridgeIPv6(mk *mark) plan.Step {
 	settings := []setting{

@@ -79,7 +79,7 @@ func (m *Manager) stepPlug(ep *Endpoint, mk *mark) plan.Step {
 
 // portSteps set what is set on a port of the bridge after its birth.
 func portSteps(c *container, mk *mark) []plan.Step {
-	steps := []plan.Step{c.stepTag()}
+	steps := []plan.Step{c.stepTag(mk)}
 	if c.ep.Isolated {
 		step := c.stepHandOver(mk)
 		// By hand it may be there already, and lead to a bridge that is gone.

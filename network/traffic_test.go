@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -109,4 +110,16 @@ func TestLoopbackGuard(t *testing.T) {
 		w.must(w.m.Reload(context.Background(), def, nil))
 		w.blocked("a to the host's loopback after reload", a.ns, "127.0.0.1:23")
 	})
+}
+
+// TestSmallMTU: the kernel gives a link with an MTU below 1280 no IPv6, and no
+// settings for it.
+func TestSmallMTU(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	for i, opt := range []CreateOptions{{Name: "small", MTU: 576}, {Name: "closed", MTU: 576, Internal: true}} {
+		n := w.create(opt)
+		a, b := w.start(n, fmt.Sprint("a", i)), w.start(n, fmt.Sprint("b", i))
+		w.serveIn(b)
+		w.answers(opt.Name, a.ns, w.addr(b)+":80", w.addr(a))
+	}
 }
