@@ -96,6 +96,10 @@ func TestPortAddErrors(t *testing.T) {
 	runIdle(t, h, "lonely", "--net", "none")
 	runIdle(t, h, "hosted", "--net", "host")
 	runIdle(t, h, "shut", "--net", "closed")
+	runIdle(t, h, "left")
+	must(t, h.Run("network", "disconnect", "bridge", "left"))
+	wantOut(t, h.Run("inspect", "-f", "{{.NetworkSettings.Networks}}", "left"), "map[]")
+	wantOut(t, h.Run("ps", "--filter", "name=left", "--filter", "name=hosted", "--format", "{{.Names}}:{{.Networks}}"), "left:\nhosted:host")
 	must(t, h.Run("create", "--name", "idle", "busybox", "true"))
 	nc := h.Start(host.Command{Args: []string{"busybox", "nc", "-l", "-p", "7070"}})
 	host.Eventually(t, patience, func() error {
@@ -116,7 +120,8 @@ func TestPortAddErrors(t *testing.T) {
 		{"add web 8081:80 7070:81", fmt.Sprintf("(held by busybox (pid %d))", nc.Pid())},
 		{"add web x", `invalid port mapping "x"`},
 		{"add web 198.51.100.1:80:80", "the host has no such address"},
-		{"add lonely 80", "container lonely is on no network that ports could be published on"},
+		{"add lonely 80", "container lonely is on no network (network mode none)"},
+		{"add left 80", "container left is on no network: connect it with 'mini network connect'"},
 		{"add hosted 80", "container hosted shares a network namespace (network mode host)"},
 		{"add shut 80", "container shut has internal networks only"},
 		{"rm web 8080:80 8080:81", "container web does not publish 8080:81/tcp: it publishes 0.0.0.0:8080->80/tcp"},

@@ -4,13 +4,15 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/network/port"
 )
 
-// Config is what a container was created with. It is written once; only Name
-// changes later.
+// Config is what a container was created with. Later changes Name, and what
+// connects a container and publishes ports: Networks, Ports and PublishAll.
 type Config struct {
 	ID      string    `json:"id"`      // 64 hex digits
 	Name    string    `json:"name"`    // without Docker's leading slash
@@ -52,6 +54,11 @@ type Config struct {
 	PublishIP   netip.Addr          `json:"publish_ip,omitzero"`   // host address of ports that name none
 	DNS         DNS                 `json:"dns"`
 	ExtraHosts  []string            `json:"extra_hosts,omitempty"` // name:ip
+}
+
+// sharesNetwork tells whether the container has no network namespace of its own.
+func (cfg *Config) sharesNetwork() bool {
+	return cfg.NetworkMode == network.Host || strings.HasPrefix(cfg.NetworkMode, containerMode)
 }
 
 // Published gives the ports to publish: those asked for, and with PublishAll

@@ -45,7 +45,7 @@ func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error 
 	switch mode := c.Config.NetworkMode; {
 	case n.Name == network.Host:
 		return errorf(ErrConflict, "container cannot be disconnected from host network or connected to host network")
-	case mode == network.Host || strings.HasPrefix(mode, containerMode):
+	case c.Config.sharesNetwork():
 		return errorf(ErrConflict, "container sharing network namespace with another container or host cannot be connected to any other network")
 	case n.Name == network.None || mode == network.None:
 		return errorf(ErrConflict, "container cannot be connected to multiple networks with one of the networks in private (none) mode")

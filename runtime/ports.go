@@ -71,10 +71,12 @@ func (m *monitor) publisher() (*network.Endpoint, error) {
 		return ep, nil
 	case len(m.endpoints) > 0:
 		return nil, errorf(ErrConflict, "container %s has internal networks only: no ports are published on them", cfg.Name)
-	case len(cfg.Networks) == 0 && cfg.NetworkMode != network.None:
+	case cfg.sharesNetwork():
 		return nil, errorf(ErrConflict, "container %s shares a network namespace (network mode %s): its ports are not published", cfg.Name, cfg.NetworkMode)
+	case cfg.NetworkMode == network.None:
+		return nil, errorf(ErrConflict, "container %s is on no network (network mode none): its ports are not published", cfg.Name)
 	}
-	return nil, errorf(ErrConflict, "container %s is on no network that ports could be published on: connect it with 'mini network connect'", cfg.Name)
+	return nil, errorf(ErrConflict, "container %s is on no network: connect it with 'mini network connect'", cfg.Name)
 }
 
 // observer explains to the client of a request if it wants to know, else to

@@ -86,7 +86,7 @@ func namespaces(cfg *Config) []specs.LinuxNamespace {
 	}
 	// host and container:ID share a namespace that exists; which one is
 	// decided at the start.
-	if cfg.NetworkMode != "host" && !strings.HasPrefix(cfg.NetworkMode, containerMode) {
+	if !cfg.sharesNetwork() {
 		ns = append(ns, specs.LinuxNamespace{Type: specs.NetworkNamespace})
 	}
 	return ns

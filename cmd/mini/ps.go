@@ -10,6 +10,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/runtime"
 )
@@ -215,10 +216,7 @@ func commandWords(cfg *runtime.Config) []string {
 }
 
 func networkNames(cfg *runtime.Config) []string {
-	if len(cfg.Networks) == 0 {
-		if strings.HasPrefix(cfg.NetworkMode, "container:") {
-			return nil
-		}
+	if cfg.NetworkMode == network.Host || cfg.NetworkMode == network.None {
 		return []string{cfg.NetworkMode}
 	}
 	names := make([]string, len(cfg.Networks))
