@@ -183,6 +183,9 @@ func (m *Manager) adopt(n *Network, mk *mark, link netlink.Link) (err error) {
 		return errorf(ErrInvalid, "bridge %s has the MTU %d and is not mini's to change: network %s cannot have the MTU %d", mk.Bridge, mtu, n.Name, n.MTU)
 	}
 	mk.MTU = link.Attrs().MTU
+	if n.HasIPv6() && mk.MTU < minMTU6 {
+		return errorf(ErrInvalid, "bridge %s has the MTU %d, too small for IPv6: network %s needs at least %d", mk.Bridge, mk.MTU, n.Name, minMTU6)
+	}
 	mk.Found, err = m.findings(n, link, mk.Found)
 	return err
 }

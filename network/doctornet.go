@@ -13,15 +13,20 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// checkHost looks at the host's own settings.
+// checkHost looks at the host's own settings, for the families of the networks
+// that are up.
 func (d *doctor) checkHost() {
-	at := len(d.found)
-	for _, w := range d.wards {
-		if w.mk != nil {
-			d.wantSysctl("the host", "net.ipv4.ip_forward", "no packet gets from a container to the world or back", stepForward())
-			d.fine(at, "the host", "net.ipv4.ip_forward is 1")
-			return
-		}
+	up := func(has func(*Network) bool) bool {
+		return slices.ContainsFunc(d.wards, func(w *ward) bool { return w.mk != nil && has(w.n) })
+	}
+	const why = "no packet gets from a container to the world or back"
+	if at := len(d.found); up((*Network).HasIPv4) {
+		d.wantSysctl("the host", forward4, why, stepForward())
+		d.fine(at, "the host", forward4+" is 1")
+	}
+	if at := len(d.found); up((*Network).HasIPv6) {
+		d.wantSysctl("the host", forward6, why, d.m.stepForward6())
+		d.fine(at, "the host", forward6+" is 1")
 	}
 }
 
@@ -94,10 +99,30 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 	if w.n.translates() {
 		d.wantSysctl(w.subject(), linkKey("ipv4", name, "route_localnet"), "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
 	}
-	if w.n.Internal && !w.n.hasAddress6() && w.mk.Found == nil {
-		d.wantSysctl(w.subject(), linkKey("ipv6", name, "disable_ipv6"), "what listens on the host's IPv6 addresses may be reached", stepNoIPv6(w.mk))
+	if w.mk.Found == nil {
+		d.checkBridgeIPv6(w)
 	}
-	d.wantSysctl(w.subject(), linkKey("ipv4", name, "forwarding"), "no packet gets out of the bridge", stepSysctl(linkKey("ipv4", name, "forwarding")))
+	for _, f := range w.n.families() {
+		key := linkKey("ipv4", name, "forwarding")
+		if f.v6 {
+			key = linkKey("ipv6", name, "forwarding")
+		}
+		d.wantSysctl(w.subject(), key, "no packet gets out of the bridge", stepSysctl(key))
+	}
+}
+
+// checkBridgeIPv6 looks at the settings that came with the bridge.
+func (d *doctor) checkBridgeIPv6(w *ward) {
+	name := w.mk.Bridge
+	for _, step := range w.n.stepIPv6(w.mk) {
+		if is := sysctlIs(linkKey("ipv6", name, "disable_ipv6"), "1"); w.n.hasAddress6() && is {
+			d.add(NewFinding(w.subject(), "IPv6 is switched off on "+name, "its containers have no gateway of IPv6", step))
+		} else if !w.n.hasAddress6() && w.n.Internal {
+			d.wantSysctl(w.subject(), linkKey("ipv6", name, "disable_ipv6"), "what listens on the host's IPv6 addresses may be reached", step)
+		} else if key := linkKey("ipv6", name, "accept_ra"); !sysctlIs(key, "0") {
+			d.add(NewFinding(w.subject(), key+" is not 0", "a container can send router advertisements and lead the host's own packets its way", step))
+		}
+	}
 }
 
 // checkOwnBridge looks at what mini gave its bridge when it made it. It says

@@ -21,6 +21,10 @@ func TestDryRun(t *testing.T) {
 		"lonely": {Name: "lonely", NoICC: true}, "plain": {Name: "plain", NoMasquerade: true},
 		"routed": {Name: "routed", GatewayMode: "routed"}, "open": {Name: "open", GatewayMode: "nat-unprotected"},
 		"isolated": {Name: "isolated", GatewayMode: "isolated", Internal: true},
+		"dual":     {Name: "dual", IPv6: true}, "six": {Name: "six", IPv6: true, NoIPv4: true, Subnet6: netip.MustParsePrefix("fd00:6::/64")},
+		"lonely6": {Name: "lonely6", IPv6: true, NoICC: true}, "alone6": {Name: "alone6", IPv6: true, NoIPv4: true, NoICC: true},
+		"closed6": {Name: "closed6", IPv6: true, Internal: true}, "isolated6": {Name: "isolated6", IPv6: true, Internal: true, GatewayMode6: "isolated"},
+		"routed6": {Name: "routed6", IPv6: true, GatewayMode6: "routed"},
 	}
 	for name, opt := range networks {
 		for _, backend := range drivers {
@@ -63,6 +67,9 @@ func (w *world) scriptBuilds(script, built string) {
 func (w *world) previewAndBuild(n *Network) (script, picture string) {
 	w.t.Helper()
 	spec := w.spec("web", "8080:80", "127.0.0.1:53:5353/udp")
+	if !n.HasIPv4() {
+		spec.Ports = w.ports("8080:80")
+	}
 	spec.Aliases = []string{"www"}
 	before := w.picture()
 	p, preview, err := w.m.Preview(n, spec)
@@ -82,8 +89,8 @@ func (w *world) previewAndBuild(n *Network) (script, picture string) {
 	ep, err := w.m.Reserve(n, spec)
 	w.must(err)
 	defer ep.Close()
-	if ep.IP != preview.IP {
-		w.t.Errorf("the preview promised %s, the container got %s", preview.IP, ep.IP)
+	if ep.IP != preview.IP || ep.IP6 != preview.IP6 {
+		w.t.Errorf("the preview promised %v, the container got %v", preview.Addresses(), ep.Addresses())
 	}
 	ep.HostLink = preview.HostLink // random in both
 	w.must(w.m.Up(context.Background(), n, nil))
@@ -119,10 +126,11 @@ func (w *world) picture() string {
 			grep -v '"ifname":"\(up\|uplink\)' || true
 		# A route is marked linkdown until a carrier is seen, a moment later.
 		ip -4 -o addr; ip route | sed 's/ linkdown//'; ip route show table local | sed 's/ linkdown//'
-		cat /proc/sys/net/ipv4/ip_forward
+		ip -6 -o addr show scope global | sed 's/^[0-9]*: //'; ip -6 route | grep -v '^fe80' | sed 's/ linkdown//'
+		cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 		bridge fdb show | grep static || true
 		for l in $(ls /sys/class/net | grep veth); do tc filter show dev $l ingress | sed 's/ installed.*//'; done
-		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6
+		grep . /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/conf/*/route_localnet /proc/sys/net/ipv4/conf/*/arp_notify /proc/sys/net/ipv6/conf/*/disable_ipv6 /proc/sys/net/ipv6/conf/*/accept_ra /proc/sys/net/ipv6/conf/*/accept_dad /proc/sys/net/ipv6/conf/*/ndisc_notify
 	`) + w.ruleset()
 }
 

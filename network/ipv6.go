@@ -64,7 +64,22 @@ func (m *Manager) forwardSteps(n *Network) []plan.Step {
 	return steps
 }
 
-const forward6 = "net.ipv6.conf.all.forwarding"
+// The sysctls that make the host a router.
+const (
+	forward4 = "net.ipv4.ip_forward"
+	forward6 = "net.ipv6.conf.all.forwarding"
+)
+
+// forwardAgain switches forwarding on that somebody switched off since the network
+// came up.
+func (m *Manager) forwardAgain(ctx context.Context, n *Network, observe plan.Observer) error {
+	if (!n.HasIPv4() || isOn(forward4)) && (!n.HasIPv6() || isOn(forward6)) {
+		return nil
+	}
+	m.opt.Notice("somebody switched forwarding off: it is switched on again")
+	p := plan.Plan{Title: "switch forwarding on again", Steps: m.forwardSteps(n)}
+	return p.Run(ctx, observe)
+}
 
 // stepForward6 has no undo, as stepForward. A router takes no router advertisements,
 // unless a link is told to with accept_ra=2, see ip-sysctl in the kernel's
@@ -120,30 +135,32 @@ func (m *Manager) listeners() []string {
 	return keys
 }
 
-// stepIPv6 decides on IPv6 on a bridge of mini's; there is none where the kernel's
-// way is right. A bridge without it still passes the containers' own packets.
+// stepIPv6 decides on IPv6 on a bridge of mini's; there is none where the kernel
+// would give it no IPv6. A bridge without it still passes the containers' own packets.
 func (n *Network) stepIPv6(mk *mark) []plan.Step {
 	switch {
-	case !hasIPv6():
+	case !mk.mayHaveIPv6():
 		return nil
 	case n.hasAddress6():
 		return []plan.Step{stepBridgeIPv6(mk)}
-	case n.Internal && mk.mayHaveIPv6():
+	case n.Internal:
 		return []plan.Step{stepNoIPv6(mk)}
 	}
-	return nil
+	return []plan.Step{stepSettings("let "+mk.Bridge+" take no router advertisements", whyNoRA, []setting{noRA(mk)})}
 }
 
 // mayHaveIPv6 tells whether the kernel would give the network's links IPv6. One
 // with a small MTU has not even the settings to switch it off.
 func (mk *mark) mayHaveIPv6() bool { return hasIPv6() && mk.MTU >= minMTU6 }
 
+const whyNoRA = "A container could send them, and lead the host's own packets its way."
+
+func noRA(mk *mark) setting { return setting{linkKey("ipv6", mk.Bridge, "accept_ra"), "0"} }
+
 func stepBridgeIPv6(mk *mark) plan.Step {
-	settings := []setting{
-		{linkKey("ipv6", mk.Bridge, "disable_ipv6"), "0"}, {linkKey("ipv6", mk.Bridge, "accept_ra"), "0"}, {linkKey("ipv6", mk.Bridge, "accept_dad"), "0"},
-	}
-	return stepSettings("let "+mk.Bridge+" have IPv6",
-		"The host is the router here: it takes no router advertisements from containers, which could lead its own packets astray.", settings)
+	settings := []setting{{linkKey("ipv6", mk.Bridge, "disable_ipv6"), "0"}, noRA(mk), {linkKey("ipv6", mk.Bridge, "accept_dad"), "0"}}
+	return stepSettings("let "+mk.Bridge+" have IPv6, but take no router advertisements",
+		whyNoRA+" No other has the bridge's addresses: without accept_dad=0 the kernel would ask for a second.", settings)
 }
 
 // stepNoIPv6 closes the bridge of an internal network to IPv6.

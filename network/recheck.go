@@ -17,12 +17,8 @@ import (
 // mini's, since the network came up, and switches forwarding on. To see it costs
 // a start no program: see [firewall.JumpsStand].
 func (m *Manager) recheck(ctx context.Context, n *Network, mk *mark, observe plan.Observer) error {
-	if !isOn("net.ipv4.ip_forward") {
-		m.opt.Notice("somebody switched forwarding off: it is switched on again")
-		p := plan.Plan{Title: "switch forwarding on again", Steps: []plan.Step{stepForward()}}
-		if err := p.Run(ctx, observe); err != nil {
-			return err
-		}
+	if err := m.forwardAgain(ctx, n, observe); err != nil {
+		return err
 	}
 	if m.jumpsStand(mk) {
 		return nil

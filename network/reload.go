@@ -57,7 +57,7 @@ func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Pl
 	if err != nil {
 		return p, err
 	}
-	p.Add(stepForward())
+	p.Add(m.forwardSteps(n)...)
 	p.Add(repair...)
 	for _, v6 := range mk.ruleFamilies() {
 		base := firewall.Base(mk.Prefix, m.owner, v6).Rules
