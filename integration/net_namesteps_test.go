@@ -69,6 +69,19 @@ func want(t testing.TB, got, want string) {
 	}
 }
 
+// TestHugeHosts: a container cannot make its monitor read without end.
+func TestHugeHosts(t *testing.T) {
+	t.Parallel()
+	h := namesHost(t)
+	pid := runIdle(t, h, "web", "--net", "red")
+	must(t, h.Run("exec", "web", "sh", "-c", "head -c 2000000 /dev/zero >/etc/hosts"))
+	fails(t, h.Run("network", "connect", "blue", "web"), 1, "/etc/hosts", "1048576 bytes")
+	want(t, must(t, h.Run("exec", "web", "sh", "-c", "wc -c </etc/hosts; ls /sys/class/net")), "2000000\neth0\neth1\nlo")
+	wantName(t, h, pid, "web", "10.1.0.2")
+	must(t, h.Run("exec", "web", "sh", "-c", ": >/etc/hosts"))
+	must(t, h.Run("network", "disconnect", "red", "web"))
+}
+
 // TestExplainNames: the steps that lead to the name server are explained, and
 // those of the dry run are the same.
 func TestExplainNames(t *testing.T) {

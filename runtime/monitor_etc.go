@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -47,26 +48,45 @@ func (m *monitor) writeEtc() error {
 // and got others. What the user wrote into them stays: a resolv.conf that was
 // edited is left alone, and of hosts only our own lines change.
 func (m *monitor) updateEtc(gone, came []netip.Addr) error {
-	path := filepath.Join(m.c.Dir(), etcHosts)
-	text, err := os.ReadFile(path)
+	return errors.Join(m.updateHosts(gone, came), m.updateResolv())
+}
+
+func (m *monitor) updateHosts(gone, came []netip.Addr) error {
+	text, err := m.readEtcFile(etcHosts)
 	if err != nil {
-		return fmt.Errorf("reading the container's /etc/hosts: %w", err)
-	}
-	hosts := rootfs.EditHosts(string(text), m.c.Config.Hostname, gone, came)
-	if err := m.writeEtcFile(etcHosts, hosts); err != nil {
 		return err
 	}
-	now, err := os.ReadFile(filepath.Join(m.c.Dir(), etcResolv))
-	if err != nil {
-		return fmt.Errorf("reading the container's /etc/resolv.conf: %w", err)
-	}
-	if string(now) != m.resolv {
-		return nil
+	return m.writeEtcFile(etcHosts, rootfs.EditHosts(text, m.c.Config.Hostname, gone, came))
+}
+
+func (m *monitor) updateResolv() error {
+	now, err := m.readEtcFile(etcResolv)
+	if err != nil || now != m.resolv {
+		return err
 	}
 	if m.resolv, err = m.resolvConf(); err != nil {
 		return err
 	}
 	return m.writeEtcFile(etcResolv, m.resolv)
+}
+
+// maxEtcFile bounds what the monitor reads of a file that the container writes.
+const maxEtcFile = 1 << 20
+
+func (m *monitor) readEtcFile(name string) (string, error) {
+	f, err := os.Open(filepath.Join(m.c.Dir(), name))
+	if err != nil {
+		return "", fmt.Errorf("opening the container's /etc/%s: %w", name, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxEtcFile+1))
+	if err == nil && len(text) > maxEtcFile {
+		err = fmt.Errorf("it has more than %d bytes, and is left as it is", maxEtcFile)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the container's /etc/%s: %w", name, err)
+	}
+	return string(text), nil
 }
 
 // writeEtcFile writes in place: a running container has the very file bound,

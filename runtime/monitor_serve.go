@@ -202,7 +202,7 @@ func (m *monitor) admitExec(conn *wire.Conn, cfg ExecConfig) error {
 }
 
 func (m *monitor) notRunning() error {
-	return errorf(ErrConflict, "container %s is not running", m.c.Config.ID)
+	return errorf(ErrConflict, "container %s is not running", m.req.ID) // m.c may be changing
 }
 
 // register has conn told of the container's end, unless it leaves before.

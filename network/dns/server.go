@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
@@ -158,6 +159,7 @@ func (s *Server) serveConn(conn net.Conn) {
 		if msg == nil {
 			msg = s.forwardTCP(q)
 		}
+		msg = cut(msg, math.MaxUint16)
 		if conn.SetDeadline(time.Now().Add(connTimeout)) != nil || writeTCP(conn, msg) != nil {
 			return
 		}

@@ -113,16 +113,22 @@ func TestManyAddresses(t *testing.T) {
 	for i := range 200 {
 		b["many"] = append(b["many"], netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}))
 	}
+	for i := range 5000 {
+		b["huge"] = append(b["huge"], netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}))
+	}
 	s := start(t, b)
 	for _, c := range []struct {
-		network   string
-		size      int
-		truncated bool
-		least     int
-	}{{"udp", 0, true, 29}, {"udp", 1232, true, 70}, {"udp", 4096, false, 200}, {"tcp", 0, false, 200}} {
-		m := s.ask(c.network, "many.", dnsmessage.TypeA, c.size)
+		network, name string
+		size          int
+		truncated     bool
+		least         int
+	}{
+		{"udp", "many.", 0, true, 29}, {"udp", "many.", 1232, true, 70}, {"udp", "many.", 4096, false, 200}, {"tcp", "many.", 0, false, 200},
+		{"udp", "huge.", 65535, true, 4000}, {"tcp", "huge.", 0, true, 4000},
+	} {
+		m := s.ask(c.network, c.name, dnsmessage.TypeA, c.size)
 		if m.Truncated != c.truncated || len(m.Answers) < c.least {
-			t.Errorf("%s, size %d: %d answers, cut %v; want %d or more, cut %v", c.network, c.size, len(m.Answers), m.Truncated, c.least, c.truncated)
+			t.Errorf("%s over %s, size %d: %d answers, cut %v; want %d or more, cut %v", c.name, c.network, c.size, len(m.Answers), m.Truncated, c.least, c.truncated)
 		}
 	}
 }

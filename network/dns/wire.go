@@ -10,10 +10,11 @@ import (
 // Sizes and flags of RFC 1035, section 4.1.1.
 const (
 	headerSize   = 12
-	minUDPSize   = 512  // what every client takes over UDP
-	udpSize      = 4096 // what we take
-	flagResponse = 0x80 // in byte 2
-	flagTC       = 0x02 // in byte 2: the message was cut
+	minUDPSize   = 512   // what every client takes over UDP
+	udpSize      = 4096  // what we take
+	maxUDPSize   = 65507 // what fits into an IPv4 packet, whatever a client takes
+	flagResponse = 0x80  // in byte 2
+	flagTC       = 0x02  // in byte 2: the message was cut
 )
 
 // query is a request as far as it was understood.
@@ -64,7 +65,7 @@ func (q *query) readEDNS(p *dnsmessage.Parser) {
 			return
 		}
 		if h.Type == dnsmessage.TypeOPT {
-			q.edns, q.limit = true, max(minUDPSize, int(h.Class))
+			q.edns, q.limit = true, min(max(minUDPSize, int(h.Class)), maxUDPSize)
 			return
 		}
 		if p.SkipAdditional() != nil {
