@@ -152,8 +152,12 @@ func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 func echoUDP(t testing.TB, h *host.Host, pid int, addr string) {
 	t.Helper()
 	var conn net.PacketConn
+	network := "udp4"
+	if strings.HasPrefix(addr, "[") {
+		network = "udp6"
+	}
 	err := h.InNetnsOf(pid, func() (err error) {
-		conn, err = net.ListenPacket("udp4", addr)
+		conn, err = net.ListenPacket(network, addr)
 		return err
 	})
 	if err != nil {
@@ -180,7 +184,7 @@ func echoUDP(t testing.TB, h *host.Host, pid int, addr string) {
 func askUDP(h *host.Host, from host.Place, addr string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := h.Dial(ctx, from, "udp4", addr)
+	conn, err := h.Dial(ctx, from, "udp", addr)
 	if err != nil {
 		return "", err
 	}

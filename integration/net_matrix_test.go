@@ -94,8 +94,9 @@ func (m *matrix) cells() []cell {
 
 // check tries all cells at once, for it takes time to find that nothing comes,
 // and then reports them one by one.
-func (m *matrix) check(t *testing.T) {
-	cells := m.cells()
+func (m *matrix) check(t *testing.T) { m.checkCells(t, m.cells()) }
+
+func (m *matrix) checkCells(t *testing.T, cells []cell) {
 	got := make([]string, len(cells))
 	var all sync.WaitGroup
 	for i, c := range cells {

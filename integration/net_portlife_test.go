@@ -46,7 +46,7 @@ func TestSamePortOfTwoHostAddresses(t *testing.T) {
 func readsFrom(h *host.Host, from host.Place, addr, want string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := h.Dial(ctx, from, "tcp4", addr)
+	conn, err := h.Dial(ctx, from, "tcp", addr)
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,15 @@ func TestUDPFlowSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
 	echoUDP(t, h, runIdle(t, h, "web", "-p", "5353:53/udp"), ":53")
+	survives(t, h, "192.0.2.1:5353", ":53")
+}
+
+// survives tells whether UDP flows to the address of a port of the container web
+// survive its restart. Inside it listens at own.
+func survives(t testing.TB, h *host.Host, addr, own string) {
+	t.Helper()
 	for _, from := range []host.Place{host.Outside, host.Inside} {
-		conn, err := h.Dial(t.Context(), from, "udp4", "192.0.2.1:5353")
+		conn, err := h.Dial(t.Context(), from, "udp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +177,6 @@ func TestUDPFlowSurvivesARestart(t *testing.T) {
 		if _, err := exchange(conn, 5); err != nil {
 			t.Fatalf("from %v, before: %v", from, err)
 		}
-		before := must(t, h.Run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"))
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
@@ -187,10 +193,7 @@ func TestUDPFlowSurvivesARestart(t *testing.T) {
 		close(stop)
 		<-done
 		drain(t, conn) // answers of the first life
-		echoUDP(t, h, initPid(t, h, "web"), ":53")
-		if after := must(t, h.Run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")); after == before {
-			t.Logf("the address stayed %s", after)
-		}
+		echoUDP(t, h, initPid(t, h, "web"), own)
 		if _, err := exchange(conn, 5); err != nil {
 			t.Errorf("from %v, after the restart: %v", from, err)
 		}

@@ -33,14 +33,15 @@ func wantClosed(t testing.TB, h *host.Host, addr string) {
 	l.Close()
 }
 
-// publishedRules counts the DNAT rules, or the elements that stand for them.
+// publishedRules counts the DNAT rules of both families, or the elements that
+// stand for them.
 func publishedRules(t testing.TB, h *host.Host) int {
 	t.Helper()
 	if h.Backend() == host.Native {
 		element := regexp.MustCompile(`(tcp|udp|sctp) \. \d+ comment "mini:|dnat to`)
 		return len(element.FindAllString(must(t, h.Exec("nft", "list", "ruleset")), -1))
 	}
-	return strings.Count(must(t, h.Exec("iptables-save", "-t", "nat")), "-j DNAT")
+	return strings.Count(must(t, h.Exec("sh", "-ec", "iptables-save -t nat; ip6tables-save -t nat")), "-j DNAT")
 }
 
 // TestSeveralPorts of one container: single ones, ranges, both protocols.

@@ -68,11 +68,5 @@ func (ep *Endpoint) holds(b *port.BindError) bool {
 
 // heldAlready tells whether one of the endpoint's own ports is in the way.
 func (ep *Endpoint) heldAlready(b *port.BindError) bool {
-	mine := &Endpoint{}
-	for i, s := range ep.sockets {
-		if s != nil {
-			mine.Ports = append(mine.Ports, ep.Ports[i])
-		}
-	}
-	return mine.holds(b)
+	return slices.ContainsFunc(ep.sockets, func(s *port.Socket) bool { return s.Holds(b.Wanted()) })
 }

@@ -65,6 +65,11 @@ func (s *Socket) Close() error {
 	return errors.Join(unix.Close(fd), s.Shed())
 }
 
+// Holds says whether the socket is what keeps others from m's host port.
+func (s *Socket) Holds(m Mapping) bool {
+	return s != nil && s.fd != 0 && (s.held.HostPort == m.HostPort && s.held.Overlaps(m) || s.more.Holds(m))
+}
+
 // Missing gives the part of m that must be held too, when a socket that holds its
 // port for one family shall hold it for m.
 func (s *Socket) Missing(m Mapping) (part Mapping, missing bool) {
