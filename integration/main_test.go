@@ -70,6 +70,9 @@ func designed() []host.Option {
 	return []host.Option{
 		host.Allow(host.SecSysctl, `^net/ipv4/ip_forward = `, forward),
 		host.Allow(host.SecSysctl, `^net/ipv4/conf/[^/]+/forwarding = `, forward),
+		host.Allow(host.SecSysctl, `^net/ipv6/conf/[^/]+/forwarding = `, "the same for IPv6"),
+		host.Allow(host.SecSysctl, `^net/ipv6/conf/uplink0/accept_ra = [12]$`, "a link that listens to router advertisements goes on, though the host is a router now"),
+		host.Allow(host.SecRoutes, `^table 255 type 4 [0-9a-f:]+::/128 dev uplink0 `, "a router has the anycast address of its subnets, see RFC 4291, section 2.6.1"),
 		host.Allow(host.SecSysctl, `^net/ipv4/conf/all/accept_redirects = `, "the kernel changes it along with ip_forward"),
 		host.Allow(host.SecSysctl, `^net/ipv6/conf/[^/]+/forwarding = `, forward),
 		host.Allow(host.SecSysctl, `^net/ipv6/conf/[^/]+/accept_ra = `, "a router listens to other routers only when told so: the host must not lose its default route"),

@@ -94,6 +94,9 @@ func Open(opt Options) (*Manager, error) {
 	return m, nil
 }
 
+// FirewallDriver names the firewall driver in use: [IPTables] or [NFTables].
+func (m *Manager) FirewallDriver() string { return m.driverName() }
+
 // Close frees the netlink socket.
 func (m *Manager) Close() {
 	if m.nl != nil {

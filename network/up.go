@@ -26,6 +26,9 @@ func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) err
 		return err
 	}
 	if mk != nil {
+		if err := m.checkDriver(); err != nil {
+			return err
+		}
 		return m.recheck(ctx, n, mk, observe)
 	}
 	if err := m.moveAside(n); err != nil {

@@ -40,9 +40,13 @@ type infoJSON struct {
 	IPv4Forwarding    bool
 	BridgeNfIptables  bool
 	IPTables          string
+	FirewallBackend   firewallJSON
 	Name              string
 	ServerVersion     string
 }
+
+// firewallJSON names the firewall driver in use.
+type firewallJSON struct{ Driver string }
 
 func runInfo(c *call) error {
 	rt, err := c.open()
@@ -107,6 +111,7 @@ func (info *infoJSON) count(rt *runtime.Runtime) error {
 	info.Images = len(images)
 	networks, err := rt.Networks.List()
 	info.Networks = len(networks)
+	info.FirewallBackend.Driver = rt.Networks.FirewallDriver()
 	return err
 }
 
@@ -121,6 +126,7 @@ func (info *infoJSON) text() string {
 	line("Networks", info.Networks)
 	line("Storage Driver", info.Driver)
 	line("Cgroup Version", info.CgroupVersion)
+	line("Firewall Backend", info.FirewallBackend.Driver)
 	line("iptables", info.IPTables)
 	line("IPv4 Forwarding", info.IPv4Forwarding)
 	line("bridge-nf-call-iptables", info.BridgeNfIptables)
