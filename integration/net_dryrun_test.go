@@ -39,6 +39,9 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"two networks, legacy", host.Legacy, []string{"--internal", "red"}, []string{"--net", "red", "--net", "bridge", "-p", "8080:80"}},
 		{"bridge with ports, nftables", host.Native, nil, []string{"-p", "8080:80", "-p", "7000-7009:7000-7009", "-p", "127.0.0.1:5353:53/udp"}},
 		{"internal network, nftables", host.Native, []string{"--internal", "red"}, []string{"--net", "red"}},
+		{"ptp", host.NFT, []string{"-d", "ptp", "red"}, []string{"--net", "red", "-p", "8080:80", "-p", "127.0.0.1:5353:53/udp"}},
+		{"internal ptp, legacy", host.Legacy, []string{"-d", "ptp", "--internal", "--mtu", "1000", "red"}, []string{"--net", "red"}},
+		{"ptp and bridge, nftables", host.Native, []string{"-d", "ptp", "-o", "icc=false", "red"}, []string{"--net", "bridge", "--net", "name=red,gw-priority=1", "-p", "8080:80"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -109,7 +112,8 @@ func insideOf(t testing.TB, r host.Result) string {
 	return must(t, r)
 }
 
-var vethName = regexp.MustCompile(`veth[0-9a-f]{9,11}`)
+// cableNames are those of cables on a bridge, and of cables of ptp networks.
+var cableNames = []*regexp.Regexp{regexp.MustCompile(`veth[0-9a-f]{9,11}`), regexp.MustCompile(`\bpt[0-9a-f]{13}`)}
 
 // sameIDs puts the running container's identity in the place of the one that
 // the dry run made up.
@@ -118,10 +122,13 @@ func sameIDs(t testing.TB, h *host.Host, script string) string {
 	id := must(t, h.Run("inspect", "-f", "{{.Id}}", "web"))
 	script = regexp.MustCompile(`mini:[0-9a-f]{12}:web\b`).ReplaceAllString(script, "mini:"+id[:12]+":web")
 	// Both sides number their cables.
-	real := distinct(vethName.FindAllString(must(t, h.Exec("ip", "-br", "link")), -1))
-	slices.Sort(real)
-	for i, made := range distinct(vethName.FindAllString(script, -1)) {
-		script = strings.ReplaceAll(script, made, real[i])
+	links := must(t, h.Exec("ip", "-br", "link"))
+	for _, name := range cableNames {
+		real := distinct(name.FindAllString(links, -1))
+		slices.Sort(real)
+		for i, made := range distinct(name.FindAllString(script, -1)) {
+			script = strings.ReplaceAll(script, made, real[i])
+		}
 	}
 	return script
 }

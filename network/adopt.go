@@ -38,8 +38,10 @@ func (n *Network) mayAdopt() bool {
 	return n.Driver == DriverBridge && n.Name != Bridge && n.Bridge != "br-"+short(n.ID)
 }
 
-// uses says that a link is the network's bridge, or will be.
-func (n *Network) uses(link netlink.Link) bool { return n.owns(link) || n.wants(link) }
+// uses says that a link is the network's bridge, or will be, or one of its cables.
+func (n *Network) uses(link netlink.Link) bool {
+	return n.owns(link) || n.wants(link) || n.hasCable(link)
+}
 
 // wants says that a link is what the network would adopt.
 func (n *Network) wants(link netlink.Link) bool {

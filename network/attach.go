@@ -20,8 +20,9 @@ import (
 // open /proc/PID/ns/net, to the network, which must be up. The printed commands
 // call the namespace by [Endpoint.NamespaceName].
 func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
+	links := m.links(ep.driver())
 	if ep.Parent != "" {
-		return m.attachMacvlan(ep, ns), nil
+		return links.attach(ep, nil, ns), nil
 	}
 	mk, err := m.readMark(networkOf(ep))
 	if err != nil {
@@ -42,7 +43,7 @@ func (m *Manager) AttachPlan(ep *Endpoint, ns *os.File) (plan.Plan, error) {
 			return plan.Plan{}, err
 		}
 	}
-	return m.attachPlan(ep, mk, ns), nil
+	return links.attach(ep, mk, ns), nil
 }
 
 // attachPlan orders the steps so that the container is announced once it can
@@ -81,25 +82,25 @@ func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {
 		Cmds: []string{plan.Command("ip", "link", "add", "name", v.Host, "address", v.HostMAC.String(), "mtu", mtu, "master", mk.Bridge, "up",
 			"type", "veth", "peer", "name", v.Peer, "address", v.PeerMAC.String(), "mtu", mtu, "netns", ep.NamespaceName())},
 		Do: func(context.Context) error {
-			v.PeerNS, v.Master = int(c.ns.Fd()), mk.Index // a repair may have made the bridge anew
-			err := addVeth(v)
-			if !errors.Is(err, unix.EEXIST) {
-				return err
-			}
-			// The pair of the container's last life, with the same random part.
-			if err := m.DeleteLink(ep); err != nil {
-				return err
-			}
-			return addVeth(v)
+			v.Master = mk.Index // a repair may have made the bridge anew
+			return c.lay(m, v)
 		},
-		Undo: func(context.Context) error {
-			h, err := m.host()
-			if err != nil {
-				return err
-			}
-			return deleteLink(h, v.Host, ep.owns)
-		},
+		Undo: func(context.Context) error { return m.DeleteLink(ep) },
 	}
+}
+
+// lay makes the container's cable.
+func (c *container) lay(m *Manager, v vethPair) error {
+	v.PeerNS = int(c.ns.Fd())
+	err := addVeth(v)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	// The pair of the container's last life, with the same random part.
+	if err := m.DeleteLink(c.ep); err != nil {
+		return err
+	}
+	return addVeth(v)
 }
 
 func (c *container) stepTag(mk *mark) plan.Step {
@@ -171,11 +172,14 @@ func (c *container) stepUp(m *Manager, mk *mark) plan.Step {
 }
 
 func (ep *Endpoint) whyRoute(v6 bool) string {
-	why := ep.routeWhy
+	way, why := "The bridge's address is the way to the world. ", ep.routeWhy
+	if ep.Driver == DriverPtp {
+		way = "The host's end of the cable is the way to the world. "
+	}
 	if v6 {
 		why = ep.routeWhy6
 	}
-	return strings.TrimSpace("The bridge's address is the way to the world. " + why)
+	return strings.TrimSpace(way + why)
 }
 
 // stepRoutes gives a step for the default route of each family that is by this

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -127,10 +128,14 @@ func (m *Manager) startPrefix(s *chainState, families []bool) (err error) {
 
 // mark is the record up.json of a network that is up, or was about to be.
 type mark struct {
+	// Bridge is the link that the rules name. With ptp it ends in iptables'
+	// wildcard +, and stands for the host's ends of all cables.
 	Bridge string `json:"bridge"`
-	Index  int    `json:"index,omitempty"` // of the link
-	MTU    int    `json:"mtu"`             // in bytes
-	Prefix string `json:"chain_prefix"`
+	// Held are the subnets that are held by routes, only with ptp.
+	Held   []netip.Prefix `json:"held,omitempty"`
+	Index  int            `json:"index,omitempty"` // of the link
+	MTU    int            `json:"mtu"`             // in bytes
+	Prefix string         `json:"chain_prefix"`
 	// Backend of iptables that has the rules; "" when it is unknown.
 	Backend firewall.Backend `json:"backend,omitempty"`
 	Boot    string           `json:"boot"` // as in chainState

@@ -92,7 +92,7 @@ func checkCreate(opt CreateOptions) (CreateOptions, error) {
 		opt.Driver = DriverBridge
 	}
 	err := checkDriver(opt)
-	for _, check := range []func(*CreateOptions) error{applyOptions, checkMacvlan, checkFamilies, checkGatewayMode, checkLinkOptions, checkAddresses} {
+	for _, check := range []func(*CreateOptions) error{applyOptions, checkMacvlan, checkPtp, checkFamilies, checkGatewayMode, checkLinkOptions, checkAddresses} {
 		if err == nil {
 			err = check(&opt)
 		}
@@ -170,8 +170,8 @@ func checkDriver(opt CreateOptions) error {
 	switch {
 	case opt.Driver == DriverHost || opt.Driver == DriverNull:
 		return fmt.Errorf("only one instance of %q network is allowed", opt.Driver)
-	case opt.Driver != DriverBridge && opt.Driver != DriverMacvlan:
-		return fmt.Errorf("driver %q is not supported: want bridge or macvlan", opt.Driver)
+	case opt.Driver != DriverBridge && opt.Driver != DriverMacvlan && opt.Driver != DriverPtp:
+		return fmt.Errorf("driver %q is not supported: want bridge, macvlan or ptp", opt.Driver)
 	case opt.IPAMDriver != "" && opt.IPAMDriver != "default":
 		return fmt.Errorf("ipam driver %q is not supported: want default", opt.IPAMDriver)
 	}

@@ -12,9 +12,7 @@ import (
 // with the container's namespace; [Manager.DeleteLink] is for what is left.
 func (m *Manager) DetachPlan(ep *Endpoint) plan.Plan {
 	p := plan.Plan{Title: "detach " + ep.ContainerName + " from network " + ep.NetworkName}
-	if ep.HostLink != "" {
-		p.Add(m.stepUnplug(ep))
-	}
+	p.Add(m.links(ep.driver()).detach(ep)...)
 	return m.unpublish(p, ep)
 }
 
@@ -22,17 +20,17 @@ func (m *Manager) DetachPlan(ep *Endpoint) plan.Plan {
 // namespace ns: its link is deleted.
 func (m *Manager) DisconnectPlan(ep *Endpoint, ns *os.File) plan.Plan {
 	p := plan.Plan{Title: "disconnect " + ep.ContainerName + " from network " + ep.NetworkName}
-	if ep.Parent != "" {
-		p.Add(stepDeleteChild(&container{ep: ep, ns: ns}))
-		return p
-	}
-	p.Add(plan.Step{
+	p.Add(m.links(ep.driver()).disconnect(ep, ns)...)
+	return m.unpublish(p, ep)
+}
+
+func (m *Manager) stepDeleteCable(ep *Endpoint) plan.Step {
+	return plan.Step{
 		Name: "delete " + ep.HostLink,
 		Why:  "The container lives on: both ends of its cable go at once.",
 		Cmds: []string{plan.Command("ip", "link", "delete", "dev", ep.HostLink)},
 		Do:   func(context.Context) error { return m.DeleteLink(ep) },
-	})
-	return m.unpublish(p, ep)
+	}
 }
 
 func (m *Manager) unpublish(p plan.Plan, ep *Endpoint) plan.Plan {

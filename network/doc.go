@@ -22,6 +22,9 @@
 // ports, and [Manager.Handover] moves them, with the default route, to another of
 // its networks.
 //
+// Drivers (bridge, macvlan, ptp) differ in links and routes only: see linkDriver
+// and netDriver. Rules, names, ports and records are the same.
+//
 // What touches the kernel is a [plan.Plan] first: `--explain` and `--dry-run`
 // print the very steps that are run. Locks are held for the bookkeeping only;
 // bringing a network up or down, and changing the ports of a running container,

@@ -224,7 +224,7 @@ func (d *doctor) takeInNetworks() error {
 		return err
 	}
 	for _, n := range all {
-		if n.Driver != DriverBridge {
+		if !n.HasRules() {
 			continue
 		}
 		w := &ward{n: n, mk: d.unowned[n.ID]}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -50,7 +51,9 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 		d.foreign(Wrong, p.subject(), "the link "+ep.HostLink+" is somebody else's", "it has taken the place of the container's cable",
 			plan.Command("ip", "link", "delete", "dev", ep.HostLink), "mini doctor --fix")
 	default:
-		p.checkCable()
+		if err := p.checkCable(); err != nil {
+			return err
+		}
 		if err := p.checkInside(); err != nil {
 			return err
 		}
@@ -62,15 +65,24 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 
 // reconnect lays a new cable.
 func (p *wired) reconnect() {
+	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(p.wiring()...)...))
+}
+
+func (p *wired) wiring() []plan.Step {
+	if p.w.n.Driver == DriverPtp {
+		return p.c.ptpSteps(p.d.m, p.w.mk)
+	}
 	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, portSteps(p.c, p.w.mk)...)
 	steps = append(steps, p.c.stepAddresses()...)
 	steps = append(steps, p.c.stepUp(p.d.m, p.w.mk))
-	steps = append(steps, p.c.stepRoutes()...)
-	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(steps...)...))
+	return append(steps, p.c.stepRoutes()...)
 }
 
 // checkCable looks at the host's end.
-func (p *wired) checkCable() {
+func (p *wired) checkCable() error {
+	if p.w.n.Driver == DriverPtp {
+		return p.checkPtpCable()
+	}
 	a := p.host.Attrs()
 	bridge := p.d.link(p.w.mk.Bridge)
 	if bridge == nil || a.MasterIndex != bridge.Attrs().Index {
@@ -82,6 +94,7 @@ func (p *wired) checkCable() {
 		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is down", "nobody reaches it",
 			p.d.stepLink("switch "+a.Name+" on", "It is the host's end of the cable.", a.Name, p.d.h.LinkSetUp, "up")))
 	}
+	return nil
 }
 
 func (p *wired) checkPort(port netlink.Protinfo) {
@@ -110,23 +123,13 @@ func (p *wired) checkInside() error {
 			plan.Command("mini", "restart", p.ep.ContainerName))
 		return nil
 	}
-	var steps []plan.Step
-	what := ""
-	lack := func(is string, s plan.Step) {
-		steps = append(steps, s)
-		what += map[bool]string{true: "", false: " and "}[what == ""] + is
+	look := p.bridgeInside
+	if p.w.n.Driver == DriverPtp {
+		look = p.ptpInside
 	}
-	for _, at := range p.ep.places() {
-		has, err := hasAddress(h, link, netip.PrefixFrom(at.ip, at.bits))
-		if err != nil {
-			return err
-		}
-		if !has {
-			lack("has lost the address "+at.ip.String(), p.c.stepAddress(at))
-		}
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		lack("is down", p.c.stepUp(p.d.m, p.w.mk))
+	gaps, err := look(h, link)
+	if err != nil {
+		return err
 	}
 	for _, at := range p.ep.places() {
 		if !at.route {
@@ -137,13 +140,34 @@ func (p *wired) checkInside() error {
 			return err
 		}
 		if !routed {
-			lack("has no default route by "+at.gateway.String(), p.c.stepRoute(at))
+			gaps = append(gaps, gap{what: "has no default route by " + at.gateway.String(), step: p.c.stepRoute(at)})
 		}
 	}
-	if what != "" {
-		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+what, "it reaches nobody, or not the world", p.inNamespace(steps...)...))
+	var steps []plan.Step
+	var what []string
+	for _, g := range gaps {
+		what, steps = append(what, g.what), append(steps, g.step)
+	}
+	if len(gaps) > 0 {
+		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+strings.Join(what, " and "), "it reaches nobody, or not the world", p.inNamespace(steps...)...))
 	}
 	return nil
+}
+
+func (p *wired) bridgeInside(h *netlink.Handle, link netlink.Link) (gaps []gap, err error) {
+	for _, at := range p.ep.places() {
+		has, err := hasAddress(h, link, netip.PrefixFrom(at.ip, at.bits))
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			gaps = append(gaps, gap{what: "has lost the address " + at.ip.String(), step: p.c.stepAddress(at)})
+		}
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		gaps = append(gaps, gap{what: "is down", step: p.c.stepUp(p.d.m, p.w.mk)})
+	}
+	return gaps, nil
 }
 
 func hasDefault(h *netlink.Handle, link netlink.Link, family int) (bool, error) {

@@ -79,7 +79,7 @@ func (d *doctor) checkHooks() {
 		var commands []string
 		for _, bridge := range d.bridges() {
 			for _, way := range []string{"iifname", "oifname"} {
-				commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s accept", h.Table, h.Chain, way, plan.Quote(bridge)))
+				commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s accept", h.Table, h.Chain, way, plan.Quote(nft.LinkName(bridge))))
 			}
 		}
 		d.foreign(Wrong, "the host", name+" drops packets of containers", why, commands...)

@@ -117,9 +117,13 @@ func (d *doctor) isBridge(l netlink.Link) bool {
 	return slices.ContainsFunc(d.wards, func(w *ward) bool { return w.mk != nil && w.mk.Bridge == l.Attrs().Name })
 }
 
-// onBridge tells whether the link is plugged into a bridge of this mini.
+// onBridge tells whether the link is plugged into a bridge of this mini, or is a
+// cable of one of its networks without a bridge.
 func (d *doctor) onBridge(l netlink.Link) bool {
 	return slices.ContainsFunc(d.wards, func(w *ward) bool {
+		if w.n.hasCable(l) {
+			return true
+		}
 		if w.mk == nil {
 			return false
 		}

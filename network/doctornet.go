@@ -51,6 +51,9 @@ func (d *doctor) checkNetwork(w *ward) error {
 		d.add(NewFinding(w.subject(), "is half up", "a mini was killed while it made or took away the bridge and the rules", d.stepFinish(w)))
 		return nil
 	}
+	if w.n.Driver == DriverPtp {
+		return d.checkPtp(w)
+	}
 	link := d.link(w.mk.Bridge)
 	if w.mk.Found != nil && (link == nil || link.Attrs().Index != w.mk.Found.Index) {
 		d.foreign(Wrong, w.subject(), "the bridge "+w.mk.Bridge+", which is not mini's, is gone, or another one has taken its place", "its containers reach nobody",

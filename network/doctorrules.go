@@ -295,8 +295,11 @@ func (d *doctor) ownNetwork(digits string) bool {
 
 func (d *doctor) dropUnowned(id string, mk *mark) {
 	n := &Network{ID: id}
-	d.add(NewFinding("network "+short(id), "it is up, but has no definition", "nobody would ever take it down",
-		d.stepDeleteLink(mk.Bridge, func(alias string) bool { return strings.HasPrefix(alias, "mini:"+short(id)+":") }),
+	links := []plan.Step{d.stepDeleteLink(mk.Bridge, func(alias string) bool { return strings.HasPrefix(alias, "mini:"+short(id)+":") })}
+	if len(mk.Held) > 0 {
+		links = ptpDriver{d.m}.down(n, mk)
+	}
+	d.add(NewFinding("network "+short(id), "it is up, but has no definition", "nobody would ever take it down", append(links,
 		d.m.stepDropRules("remove the rules of network "+short(id), "They are on record, and the network is not.", mk.Rules),
-		stepRemoveAll(d.m.netDir(n))))
+		stepRemoveAll(d.m.netDir(n)))...))
 }

@@ -35,7 +35,7 @@ func (m *Manager) Remove(ctx context.Context, n *Network, observe plan.Observer)
 // Down takes the bridge and the rules of an unused network away, and keeps its
 // definition. The chains that all networks share go with the last one.
 func (m *Manager) Down(ctx context.Context, n *Network, observe plan.Observer) error {
-	if n.Driver != DriverBridge {
+	if !n.HasRules() {
 		return nil
 	}
 	return m.whileUnused(n, func() error { return m.takeDown(ctx, n, observe) })
@@ -129,11 +129,7 @@ func (m *Manager) downPlan(n *Network) (p plan.Plan, last bool, err error) {
 		p, err = m.leftPlan(p)
 		return p, false, err
 	}
-	if mk.Found != nil {
-		p.Add(m.leaveSteps(n, mk)...)
-	} else {
-		p.Add(m.stepDropBridge(n, mk))
-	}
+	p.Add(m.nets(n).down(n, mk)...)
 	p.Add(m.stepDropRules("remove the rules of network "+n.Name,
 		"Exactly the rules on record, all tagged mini:"+n.tag()+".", mk.Rules))
 	others, err := m.othersUp(n)

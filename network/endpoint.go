@@ -67,6 +67,7 @@ type Endpoint struct {
 	// of the connection: a container that is renamed later keeps its tag.
 	Tag       string `json:"tag"`
 	Interface string `json:"interface"`
+	Driver    string `json:"driver,omitempty"`
 	HostLink  string `json:"host_link"` // the host's end of the veth pair; none with macvlan
 	// Parent is the host's link that a macvlan link is a child of, else empty.
 	Parent     string     `json:"parent,omitempty"`
@@ -75,6 +76,11 @@ type Endpoint struct {
 	IP         netip.Addr `json:"ip"`
 	PrefixLen  int        `json:"prefix_len"`
 	Gateway    netip.Addr `json:"gateway"`
+	// Subnet and Subnet6 are the network's, and Localnet says that 127.0.0.1 of the
+	// host shall reach the container: only with ptp.
+	Subnet   netip.Prefix `json:"subnet,omitzero"`
+	Subnet6  netip.Prefix `json:"subnet6,omitzero"`
+	Localnet bool         `json:"route_localnet,omitempty"`
 	// IP6, PrefixLen6 and Gateway6 are zero where the network has no IPv6, IP,
 	// PrefixLen and Gateway where it has no IPv4.
 	IP6        netip.Addr     `json:"ip6,omitzero"`

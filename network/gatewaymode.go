@@ -46,12 +46,12 @@ func (n *Network) hasAddress6() bool { return n.HasIPv6() && n.GatewayMode6 != f
 
 // translates says whether packets to the host's ports become the containers'.
 func (n *Network) translates() bool {
-	return n.Driver == DriverBridge && n.HasIPv4() && !n.Internal && n.GatewayMode != firewall.ModeRouted
+	return n.HasRules() && n.HasIPv4() && !n.Internal && n.GatewayMode != firewall.ModeRouted
 }
 
 // translates6 is translates for IPv6.
 func (n *Network) translates6() bool {
-	return n.Driver == DriverBridge && n.HasIPv6() && !n.Internal && n.GatewayMode6 != firewall.ModeRouted
+	return n.HasRules() && n.HasIPv6() && !n.Internal && n.GatewayMode6 != firewall.ModeRouted
 }
 
 // unprotected says that all who have a route reach the containers by a family,
@@ -96,7 +96,7 @@ type met struct {
 // meet notes in the mark of the network that comes later what has to be between
 // it and one that is up.
 func meet(up, later met) {
-	if up.n.Driver != DriverBridge || later.n.Driver != DriverBridge || up.n.Internal || later.n.Internal {
+	if !up.n.HasRules() || !later.n.HasRules() || up.n.Internal || later.n.Internal {
 		return
 	}
 	note := func(list *[]string, v6, unprotected bool) {

@@ -41,14 +41,14 @@ func subnetsOf(nets []*Network, except *Network) (used []ipam.Used) {
 
 // onLinkRoutes gives the prefixes that the host reaches without a gateway, of the
 // families that the network has or will get, except through links that skip, if
-// set, wants.
+// set, wants, and the one that holds the subnet of n.
 func (m *Manager) onLinkRoutes(n *Network, skip func(netlink.Link) bool) ([]ipam.Used, error) {
 	var used []ipam.Used
 	for family, has := range map[int]bool{unix.AF_INET: n.HasIPv4() || n.AnySubnet, unix.AF_INET6: n.HasIPv6() || n.AnySubnet6} {
 		if !has {
 			continue
 		}
-		routes, err := m.onLinkRoutesOf(family, skip)
+		routes, err := m.onLinkRoutesOf(n, family, skip)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (m *Manager) onLinkRoutes(n *Network, skip func(netlink.Link) bool) ([]ipam
 	return used, nil
 }
 
-func (m *Manager) onLinkRoutesOf(family int, skip func(netlink.Link) bool) ([]ipam.Used, error) {
+func (m *Manager) onLinkRoutesOf(own *Network, family int, skip func(netlink.Link) bool) ([]ipam.Used, error) {
 	h, err := m.host()
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (m *Manager) onLinkRoutesOf(family int, skip func(netlink.Link) bool) ([]ip
 	names := make(map[int]string) // empty: skipped
 	var used []ipam.Used
 	for _, r := range routes {
-		if r.Dst == nil || r.Gw != nil || len(r.MultiPath) > 0 {
+		if own.isHeld(r) || r.Dst == nil || r.Gw != nil || len(r.MultiPath) > 0 {
 			continue
 		}
 		addr, ok := netip.AddrFromSlice(r.Dst.IP)
@@ -81,7 +81,11 @@ func (m *Manager) onLinkRoutesOf(family int, skip func(netlink.Link) bool) ([]ip
 			names[r.LinkIndex] = linkName(h, r.LinkIndex, skip)
 		}
 		if name := names[r.LinkIndex]; name != "" {
-			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(addr, bits), By: "route on " + name})
+			by := "route on " + name
+			if r.LinkIndex == 0 {
+				by = "unreachable route"
+			}
+			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(addr, bits), By: by})
 		}
 	}
 	return used, nil

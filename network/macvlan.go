@@ -26,9 +26,6 @@ var macvlanModes = map[string]netlink.MacvlanMode{
 	"vepa": netlink.MACVLAN_MODE_VEPA, "passthru": netlink.MACVLAN_MODE_PASSTHRU,
 }
 
-// HasEndpoints tells whether containers get addresses of the network.
-func (n *Network) HasEndpoints() bool { return n.Driver == DriverBridge || n.Driver == DriverMacvlan }
-
 // checkMacvlan checks what macvlan needs, and that other drivers do not have it.
 func checkMacvlan(opt *CreateOptions) error {
 	if opt.Driver != DriverMacvlan {
@@ -98,10 +95,7 @@ func (m *Manager) parent(name string) (netlink.Link, error) {
 
 // onParent records what the endpoint's link is made of.
 func (ep *Endpoint) onParent(n *Network) {
-	if n.Driver != DriverMacvlan {
-		return
-	}
-	ep.HostLink, ep.Parent, ep.ParentMode, ep.MTU = "", n.Parent, n.MacvlanMode, n.MTU
+	ep.Parent, ep.ParentMode, ep.MTU = n.Parent, n.MacvlanMode, n.MTU
 	if ep.ParentMode == "" {
 		ep.ParentMode = "bridge"
 	}

@@ -177,11 +177,8 @@ func (m *Manager) define(opt CreateOptions) (n *Network, err error) {
 	if predefined(n.Name) {
 		n.ID = m.fixedID(n.Name)
 	}
-	switch n.Driver {
-	case DriverBridge:
-		err = m.place(n)
-	case DriverMacvlan:
-		err = m.placeOnParent(n)
+	if n.HasEndpoints() {
+		err = m.links(n.Driver).place(n)
 	}
 	return n, err
 }

@@ -69,7 +69,7 @@ func (m *Manager) PreviewAll(requests []Request) (all plan.Plan, eps []*Endpoint
 func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, earlier *[]met) (up, attach plan.Plan, err error) {
 	if ep.Parent != "" {
 		_, err := m.parent(ep.Parent)
-		return plan.Plan{}, m.attachMacvlan(ep, nil), err
+		return plan.Plan{}, m.links(ep.driver()).attach(ep, nil, nil), err
 	}
 	mk, err := m.layout(n, prefix)
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *Manager) previewPlans(n *Network, ep *Endpoint, prefix string, earlier 
 	*earlier = append(*earlier, met{n, mk})
 	ep.publish(prefix)
 	ep.settleOn(mk)
-	return m.upPlan(n, mk, chains), m.attachPlan(ep, mk, nil), nil
+	return m.upPlan(n, mk, chains), m.links(ep.driver()).attach(ep, mk, nil), nil
 }
 
 // previewEndpoint is Reserve without taking anything.

@@ -9,7 +9,7 @@ import (
 // remakeSteps make the bridge again, or put back what it lacks, and say so on
 // record: later steps need the number of the link.
 func (m *Manager) remakeSteps(n *Network, mk *mark) []plan.Step {
-	steps := m.linkSteps(n, mk)
+	steps := m.nets(n).up(n, mk)
 	last := &steps[len(steps)-1]
 	do := last.Do
 	last.Do = func(ctx context.Context) error {
@@ -24,6 +24,9 @@ func (m *Manager) remakeSteps(n *Network, mk *mark) []plan.Step {
 // replugSteps plug the cables of containers in again that hang loose, because
 // somebody deleted the bridge or unplugged them.
 func (m *Manager) replugSteps(n *Network, mk *mark) ([]plan.Step, error) {
+	if n.Driver == DriverPtp {
+		return m.ptpReplug(n, mk)
+	}
 	eps, err := m.Endpoints(n)
 	if err != nil || len(eps) == 0 {
 		return nil, err

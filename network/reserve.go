@@ -44,15 +44,15 @@ func (m *Manager) newEndpoint(n *Network, spec EndpointSpec) (*Endpoint, error) 
 	ep := &Endpoint{
 		ID: newID(), NetworkID: n.ID, NetworkName: n.Name,
 		ContainerID: spec.ContainerID, ContainerName: spec.ContainerName,
-		Tag: short(spec.ContainerID) + ":" + spec.ContainerName, Interface: spec.Interface, HostLink: vethName(spec),
+		Tag: short(spec.ContainerID) + ":" + spec.ContainerName, Interface: spec.Interface, Driver: n.Driver,
 		PrefixLen: max(n.Subnet.Bits(), 0), Gateway: n.Gateway, MAC: MAC(spec.MAC),
 		PrefixLen6: max(n.Subnet6.Bits(), 0), Gateway6: n.Gateway6,
 		Ports: slices.Clone(spec.Ports), Aliases: spec.Aliases, Hostname: spec.Hostname,
 		DefaultRoute:  spec.DefaultRoute && !n.Internal && n.HasIPv4(),
 		DefaultRoute6: spec.DefaultRoute6 && !n.Internal && n.HasIPv6(),
-		routeWhy:      spec.RouteWhy, routeWhy6: spec.RouteWhy6, Isolated: n.NoICC, Created: time.Now().UTC(),
+		routeWhy:      spec.RouteWhy, routeWhy6: spec.RouteWhy6, Created: time.Now().UTC(),
 	}
-	ep.onParent(n)
+	m.links(n.Driver).dress(n, ep, spec)
 	if err := n.addHostIP(ep.Ports, spec.HostIP); err != nil {
 		return nil, err
 	}

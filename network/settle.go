@@ -29,7 +29,9 @@ func (c *container) settle(m *Manager, mk *mark) error {
 	looks := []func() (netlink.Link, error){
 		func() (netlink.Link, error) { return c.nl.LinkByIndex(c.link.Attrs().Index) },
 		func() (netlink.Link, error) { return h.LinkByName(c.ep.HostLink) },
-		func() (netlink.Link, error) { return h.LinkByIndex(mk.Index) },
+	}
+	if mk.Index != 0 { // a bridge
+		looks = append(looks, func() (netlink.Link, error) { return h.LinkByIndex(mk.Index) })
 	}
 	tries := 0
 	for _, look := range looks {

@@ -18,7 +18,7 @@ import (
 // Up makes sure that a network's bridge and rules are there. When they are, it
 // costs reading one file and asking for one link and for the jumps to the rules.
 func (m *Manager) Up(ctx context.Context, n *Network, observe plan.Observer) error {
-	if n.Driver != DriverBridge {
+	if !n.HasRules() {
 		return nil
 	}
 	mk, err := m.isUp(n)
@@ -54,25 +54,29 @@ func (m *Manager) isUp(n *Network) (*mark, error) {
 	if mk == nil || !mk.Ready {
 		return nil, err
 	}
+	stands, err := m.nets(n).stands(n, mk)
+	if !stands || err != nil {
+		return nil, err
+	}
+	return mk, nil
+}
+
+func (m *Manager) bridgeStands(n *Network, mk *mark) (bool, error) {
 	h, err := m.host()
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	link, err := h.LinkByIndex(mk.Index)
 	if err != nil {
 		if isNoLink(err) {
-			return nil, nil
+			return false, nil
 		}
-		return nil, linkErr("looking for bridge", mk.Bridge, err)
+		return false, linkErr("looking for bridge", mk.Bridge, err)
 	}
-	ours := link.Attrs().Alias == n.alias()
 	if mk.Found != nil {
-		ours = link.Attrs().Name == mk.Bridge && link.Type() == "bridge"
+		return link.Attrs().Name == mk.Bridge && link.Type() == "bridge", nil
 	}
-	if !ours {
-		return nil, nil
-	}
-	return mk, nil
+	return link.Attrs().Alias == n.alias(), nil
 }
 
 // bringUp runs the plan between two records: what is about to be, and what is.
@@ -172,6 +176,10 @@ func (m *Manager) putBack(n *Network, chains chainState, before *mark) error {
 }
 
 func (m *Manager) markReady(n *Network, mk *mark) error {
+	if len(mk.Held) > 0 { // there is no bridge
+		mk.Ready = true
+		return replaceJSON(m.markPath(n), mk)
+	}
 	h, err := m.host()
 	if err != nil {
 		return err
@@ -205,26 +213,16 @@ func (m *Manager) layout(n *Network, prefix string) (*mark, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours := n.owns
-	if n.mayAdopt() {
-		ours = func(l netlink.Link) bool { return l.Attrs().Alias == n.alias() }
-	}
 	if mk == nil {
-		mk = &mark{Bridge: n.Bridge}
-	} else if mk.Found == nil {
-		ours = n.owns // also what a crash left without an alias
+		mk = new(mark)
 	}
-	link, err := m.chooseBridge(n, mk, ours)
-	if err != nil {
+	if err := m.nets(n).fit(n, mk); err != nil {
 		return nil, err
 	}
 	mk.Prefix, mk.Ready, mk.Index = prefix, false, 0
 	// Without the program nothing comes up, and whoever runs it says so.
 	mk.Backend, _ = m.fw().Backend()
 	if mk.Boot, err = m.bootID(); err != nil {
-		return nil, err
-	}
-	if err := m.fit(n, mk, link); err != nil {
 		return nil, err
 	}
 	if err := m.meetAll(n, mk); err != nil {
@@ -245,12 +243,28 @@ func (n *Network) rules(mk *mark) firewall.BridgeConfig {
 	}
 }
 
-// fit decides on the MTU, and on what to do with a bridge that is there.
-func (m *Manager) fit(n *Network, mk *mark, link netlink.Link) (err error) {
+// fitBridge decides which bridge it is, on the MTU, and on what to do with a
+// bridge that is there.
+func (m *Manager) fitBridge(n *Network, mk *mark) error {
+	ours := n.owns
+	if n.mayAdopt() && (mk.Bridge == "" || mk.Found != nil) { // else also what a crash left without an alias
+		ours = func(l netlink.Link) bool { return l.Attrs().Alias == n.alias() }
+	}
+	if mk.Bridge == "" {
+		mk.Bridge = n.Bridge
+	}
+	link, err := m.chooseBridge(n, mk, ours)
+	if err != nil {
+		return err
+	}
 	if link != nil {
 		return m.adopt(n, mk, link)
 	}
 	mk.Found = nil
+	return m.fitMTU(n, mk)
+}
+
+func (m *Manager) fitMTU(n *Network, mk *mark) (err error) {
 	if mk.MTU = n.MTU; mk.MTU == 0 {
 		mk.MTU, err = m.hostMTU(n)
 	}

@@ -12,7 +12,7 @@ import (
 // UpPlan gives the complete plan that brings a network up on a host where
 // nothing of it exists. Computing it changes nothing.
 func (m *Manager) UpPlan(n *Network) (plan.Plan, error) {
-	if n.Driver != DriverBridge {
+	if !n.HasRules() {
 		return plan.Plan{Title: "bring network " + n.Name + " up"}, nil
 	}
 	prefix, err := m.prefix(n.ruleFamilies())
@@ -48,7 +48,7 @@ func (m *Manager) upPlan(n *Network, mk *mark, chains chainState) plan.Plan {
 	for _, r := range firewall.Bridge(n.rules(mk)) {
 		p.Add(rules.rule(r))
 	}
-	p.Add(m.linkSteps(n, mk)...)
+	p.Add(m.nets(n).up(n, mk)...)
 	return p
 }
 

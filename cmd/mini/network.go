@@ -35,7 +35,7 @@ func networkCreateCommand() *command {
 			return flagSet{
 				boolFlag("attachable", "", "Accepted and ignored: containers can always be attached by hand"),
 				listFlag("aux-address", "", "Addresses that no container gets, as NAME=ADDRESS").called("map"),
-				stringFlag("driver", "d", "Driver to manage the Network: bridge or macvlan").byDefault("bridge"),
+				stringFlag("driver", "d", "Driver to manage the Network: bridge, macvlan or ptp").byDefault("bridge"),
 				listFlag("gateway", "", "IPv4 or IPv6 Gateway for the subnet").called("ipSlice"),
 				boolFlag("internal", "", "Restrict external access to the network"),
 				boolFlag("ip-masq", "", "Masquerade what leaves the network: --ip-masq=false is -o masquerade=false").byDefault("true"),
@@ -262,7 +262,7 @@ func runNetworkReload(c *call) error {
 	}
 	var errs []error
 	for _, n := range all {
-		if n.Driver == network.DriverBridge {
+		if n.HasRules() {
 			errs = append(errs, reload(rt, n))
 		}
 	}

@@ -93,5 +93,6 @@ func drops(c *nftables.Chain, rules []*nftables.Rule, links []string) bool {
 }
 
 func namesLink(data []byte, links []string) bool {
-	return slices.Contains(links, string(bytes.TrimRight(data, "\x00")))
+	name := string(bytes.TrimRight(data, "\x00"))
+	return slices.ContainsFunc(links, func(l string) bool { return strings.TrimSuffix(l, wildcard) == name })
 }

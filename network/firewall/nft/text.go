@@ -102,11 +102,11 @@ func (d *Driver) command(f family, verb, name, rest string) string {
 
 func quoted(s string) string { return `"` + s + `"` }
 
-// wildcard ends a name of links that begin alike, in the words of iptables; nft
-// writes a star.
+// wildcard ends a name of links that begin alike in iptables. In nft a star does.
 const wildcard = "+"
 
-func linkText(name string) string {
+// LinkName gives a link's name as nft writes it, from the words of iptables.
+func LinkName(name string) string {
 	if prefix, ok := strings.CutSuffix(name, wildcard); ok {
 		return prefix + "*"
 	}
@@ -168,9 +168,9 @@ func (m match) words(f family, proto string) []string {
 			value = m.prefix.Addr().String()
 		}
 	case matchIn:
-		words, value = []string{"iifname"}, quoted(linkText(m.text))
+		words, value = []string{"iifname"}, quoted(LinkName(m.text))
 	case matchOut:
-		words, value = []string{"oifname"}, quoted(linkText(m.text))
+		words, value = []string{"oifname"}, quoted(LinkName(m.text))
 	case matchLocal:
 		words, value = []string{"fib", "daddr", "type"}, "local"
 	case matchState:
