@@ -145,11 +145,11 @@ func (ep *Endpoint) publish(prefix string) {
 	ep.Rules = append(ep.Rules, firewall.Open(prefix, ep.Tag, ep.Open, ep.IP, ep.IP6)...)
 }
 
-// udpPorts gives the published UDP ports.
+// udpPorts gives the published UDP ports that rules lead to the container.
 func (ep *Endpoint) udpPorts() []port.Mapping {
 	var out []port.Mapping
 	for _, p := range ep.Ports {
-		if p.Proto == port.UDP {
+		if p.Proto == port.UDP && p.HostIP != netip.IPv6Loopback() {
 			out = append(out, p)
 		}
 	}

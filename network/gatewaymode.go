@@ -121,7 +121,7 @@ func (m *Manager) placePorts(n *Network, ep *Endpoint) {
 	case n.Internal:
 		ep.Ports = nil
 		m.opt.Notice("network " + n.Name + " is internal: no ports are published for " + ep.ContainerName)
-	default:
+	case n.routes(ep.Ports):
 		var all []port.Mapping
 		unused := false
 		all, ep.Ports = ep.Ports, nil
@@ -138,7 +138,7 @@ func (m *Manager) placePorts(n *Network, ep *Endpoint) {
 
 // routes says whether one of the ports is for a family that is routed.
 func (n *Network) routes(ports []port.Mapping) bool {
-	return slices.ContainsFunc(ports, func(p port.Mapping) bool { _, open := n.place(p); return len(open) > 0 })
+	return slices.ContainsFunc(ports, func(p port.Mapping) bool { return p.Has4() && !n.translates() || p.Has6() && !n.translates6() })
 }
 
 // place parts a port into what a port of the host stands for, and what is open

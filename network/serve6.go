@@ -23,6 +23,9 @@ func (ep *Endpoint) isLocal6(p port.Mapping) bool {
 	return ep.IP6.IsValid() && p.Local6() && p.Proto != port.SCTP
 }
 
+// socatLines bounds what is printed for a range: one line shows how it is done.
+const socatLines = 8
+
 // stepServe6 serves the ports of after at [::1], and no longer those of before
 // that are not among them. There is no step where nothing changes.
 func stepServe6(before, after *Endpoint) []plan.Step {
@@ -39,7 +42,7 @@ func stepServe6(before, after *Endpoint) []plan.Step {
 			Why: "The kernel lets nothing that is for ::1 leave the loopback link, so no rule can do it: the container's monitor takes these connections, " +
 				"and makes one of its own for each. By hand it takes a program like socat:",
 		}
-		for _, p := range first {
+		for _, p := range first[:min(len(first), socatLines)] {
 			step.Cmds = append(step.Cmds, socatComment(p, after.IP6))
 		}
 	case len(gone) > 0:
