@@ -23,26 +23,30 @@ func portCommand() *command {
 	}
 }
 
-func portAddCommand() *command {
+// portEdit is what add and rm have in common.
+func portEdit(name string, run func(*call) error) *command {
 	return &command{
-		name: "add", args: "CONTAINER PUBLISH [PUBLISH...]", min: 2, max: -1, run: runPortAdd,
-		short: "Publish ports of a running container (mini's own)", complete: "containers",
-		long: "PUBLISH is what -p of 'mini run' takes. The ports are published again when the container restarts.\n" +
-			"All of them are published, or none.",
-		example: "mini port add web 8080:80\nmini port add --explain web 127.0.0.1:5353:53/udp 8000-8010:8000-8010",
-		flags:   func() flagSet { return flagSet{explainFlag()} },
+		name: name, args: "CONTAINER PUBLISH [PUBLISH...]", min: 2, max: -1, run: run, complete: "containers",
+		flags: func() flagSet { return flagSet{explainFlag()} },
 	}
 }
 
+func portAddCommand() *command {
+	c := portEdit("add", runPortAdd)
+	c.short = "Publish ports of a running container (mini's own)"
+	c.long = "PUBLISH is what -p of 'mini run' takes. The ports are published again when the container restarts.\n" +
+		"All of them are published, or none."
+	c.example = "mini port add web 8080:80\nmini port add --explain web 127.0.0.1:5353:53/udp 8000-8010:8000-8010"
+	return c
+}
+
 func portRmCommand() *command {
-	return &command{
-		name: "rm", args: "CONTAINER PUBLISH [PUBLISH...]", min: 2, max: -1, run: runPortRm,
-		short: "Stop publishing ports of a running container (mini's own)", complete: "containers",
-		long: "PUBLISH is as for -p of 'mini run'. Without a host port or address it means every one that leads to the\n" +
-			"container's port. Connections that were made go on.",
-		example: "mini port rm web 8080:80\nmini port rm --explain web 80",
-		flags:   func() flagSet { return flagSet{explainFlag()} },
-	}
+	c := portEdit("rm", runPortRm)
+	c.short = "Stop publishing ports of a running container (mini's own)"
+	c.long = "PUBLISH is as for -p of 'mini run'. Without a host port or address it means every one that leads to the\n" +
+		"container's port. Connections that were made go on."
+	c.example = "mini port rm web 8080:80\nmini port rm --explain web 80"
+	return c
 }
 
 func runPortAdd(c *call) error {
