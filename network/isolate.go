@@ -22,7 +22,7 @@ import (
 // With bridge-nf-call-iptables=1 the last would fail: the packet is rewritten
 // inside the bridge, which sees then that it is for a container on the same
 // bridge, takes the short way, and drops it there. See br_nf_pre_routing_finish in
-// the kernel's net/bridge/br_netfilter_hooks.c. So IPv4 packets that a container
+// the kernel's net/bridge/br_netfilter_hooks.c. So IP packets that a container
 // sends to the bridge's MAC address are taken past the bridge: a filter where
 // they arrive hands them to the host as if the bridge had.
 
@@ -41,18 +41,18 @@ func (ep *Endpoint) hostMAC() net.HardwareAddr {
 
 // stepHandOver takes what an isolated container sends to the host past the bridge.
 func (c *container) stepHandOver(mk *mark) plan.Step {
-	ep, mac := c.ep, c.ep.hostMAC()
+	ep := c.ep
+	cmds := []string{plan.Command("tc", "qdisc", "add", "dev", ep.HostLink, "clsact")}
+	for _, f := range ep.handOvers() {
+		cmds = append(cmds, plan.Command("tc", "filter", "add", "dev", ep.HostLink, "ingress", "protocol", f.name, "pref", fmt.Sprint(f.pref), "u32",
+			"match", "ether", "dst", ep.hostMAC().String(), "action", "mirred", "ingress", "redirect", "dev", mk.Bridge))
+	}
 	return plan.Step{
 		Name: "hand packets for the host past " + mk.Bridge,
 		Why: "With bridge-nf-call-iptables=1 the bridge itself would rewrite a packet to a published port of a neighbour, and then not pass it from one isolated port to another. " +
-			"The filter hands IPv4 packets for the bridge's MAC address to the host at once. As the bridge does not see them, it is told where the container is.",
-		Cmds: []string{
-			plan.Command("tc", "qdisc", "add", "dev", ep.HostLink, "clsact"),
-			plan.Command("tc", "filter", "add", "dev", ep.HostLink, "ingress", "protocol", "ip", "pref", "1", "u32",
-				"match", "ether", "dst", mac.String(), "action", "mirred", "ingress", "redirect", "dev", mk.Bridge),
-			plan.Command("bridge", "fdb", "replace", ep.MAC.String(), "dev", ep.HostLink, "master", "static"),
-		},
-		Do: func(context.Context) error { return handOver(ep, mk.Bridge) },
+			"The filter hands IP packets for the bridge's MAC address to the host at once. As the bridge does not see them, it is told where the container is.",
+		Cmds: append(cmds, plan.Command("bridge", "fdb", "replace", ep.MAC.String(), "dev", ep.HostLink, "master", "static")),
+		Do:   func(context.Context) error { return handOver(ep, mk.Bridge) },
 	}
 }
 
@@ -77,8 +77,10 @@ func handOver(ep *Endpoint, bridge string) error {
 	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
 		return linkErr("adding an ingress qdisc (sch_ingress) to", ep.HostLink, err)
 	}
-	if err := h.FilterReplace(toHost(index, to.Attrs().Index, ep.hostMAC())); err != nil {
-		return linkErr("adding a filter (cls_u32, act_mirred) to", ep.HostLink, err)
+	for _, f := range ep.handOvers() {
+		if err := h.FilterReplace(f.filter(index, to.Attrs().Index, ep.hostMAC())); err != nil {
+			return linkErr("adding a filter (cls_u32, act_mirred) to", ep.HostLink, err)
+		}
 	}
 	neigh := &netlink.Neigh{
 		LinkIndex: index, Family: unix.AF_BRIDGE, State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER,
@@ -87,15 +89,37 @@ func handOver(ep *Endpoint, bridge string) error {
 	return linkErr("telling the bridge the address behind", ep.HostLink, h.NeighSet(neigh))
 }
 
-// toHost is the filter on link that hands IPv4 packets for mac to the bridge
-// link, as if they had come in there. See tc-u32(8) and tc-mirred(8).
-func toHost(link, bridge int, mac net.HardwareAddr) *netlink.U32 {
+// toHost is a filter for the packets of one family.
+type toHost struct {
+	name   string // as tc(8) has it
+	proto  uint16
+	pref   uint16
+	handle uint32 // of its first entry, so that adding it again replaces it
+}
+
+// handOvers gives those for the families that the endpoint has. The kernel numbers
+// the tables of a link's filters, each preference has one: 800, 801.
+func (ep *Endpoint) handOvers() (all []toHost) {
+	handle := uint32(0x80000800)
+	for _, at := range ep.places() {
+		f := toHost{"ip", unix.ETH_P_IP, 1, handle}
+		if at.v6 {
+			f = toHost{"ipv6", unix.ETH_P_IPV6, 2, handle}
+		}
+		all = append(all, f)
+		handle += 0x100000
+	}
+	return all
+}
+
+// filter is the one on link that hands packets for mac to the bridge link, as if
+// they had come in there. See tc-u32(8) and tc-mirred(8).
+func (f toHost) filter(link, bridge int, mac net.HardwareAddr) *netlink.U32 {
 	redirect := netlink.NewMirredAction(bridge)
 	redirect.MirredAction = netlink.TCA_INGRESS_REDIR
 	return &netlink.U32{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: link, Parent: netlink.HANDLE_MIN_INGRESS, Priority: 1, Protocol: unix.ETH_P_IP,
-			Handle: 0x80000800, // the first of the first table, so that adding it again replaces it
+			LinkIndex: link, Parent: netlink.HANDLE_MIN_INGRESS, Priority: f.pref, Protocol: f.proto, Handle: f.handle,
 		},
 		// The Ethernet header ends where offsets begin: the receiver's address
 		// is in the 14 bytes before.
