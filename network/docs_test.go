@@ -19,22 +19,24 @@ const (
 
 // TestDocs compares the listing in the documentation with the rules of a live
 // host that has the default network with a published port, a user's network
-// and an internal one.
+// and an internal one, both with IPv6.
 func TestDocs(t *testing.T) {
 	w := newWorld(t, "iptables-nft", "0")
 	def := w.find(Bridge)
-	web := w.create(CreateOptions{Name: "web", Subnet: netip.MustParsePrefix("172.20.0.0/24")})
-	closed := w.create(CreateOptions{Name: "closed", Subnet: netip.MustParsePrefix("172.21.0.0/24"), Internal: true})
+	web := w.create(CreateOptions{Name: "web", IPv6: true, Subnet: netip.MustParsePrefix("172.20.0.0/24"), Subnet6: netip.MustParsePrefix("fd17:20::/64")})
+	closed := w.create(CreateOptions{Name: "closed", IPv6: true, Subnet: netip.MustParsePrefix("172.21.0.0/24"), Subnet6: netip.MustParsePrefix("fd17:21::/64"), Internal: true})
 	a := w.start(def, "a", "8080:80", "127.0.0.1:5353:53/udp")
-	w.start(web, "b")
+	b := w.start(web, "b", "8081:80")
 	w.start(closed, "c")
-	var b strings.Builder
-	for _, table := range []string{"raw", "nat", "filter"} {
-		rules := w.sh("iptables-nft-save -t " + table + " | grep '^-A' | sed 's/ --comment \"\\(.*\\)\"/ --comment \\1/'")
-		fmt.Fprintf(&b, "```\n# table %s\n%s```\n", table, rules)
+	var text strings.Builder
+	for _, program := range []string{"iptables", "ip6tables"} {
+		for _, table := range []string{"raw", "nat", "filter"} {
+			rules := w.sh(program + "-nft-save -t " + table + " | grep '^-A' | sed 's/ --comment \"\\(.*\\)\"/ --comment \\1/'")
+			fmt.Fprintf(&text, "```\n# %s, table %s\n%s```\n", program, table, rules)
+		}
 	}
 	listing := strings.NewReplacer(short(def.ID), "0b1d6e000000", short(web.ID), "77eb00000000",
-		short(closed.ID), "c105ed000000", short(a.ep.ContainerID), "a00000000000").Replace(b.String())
+		short(closed.ID), "c105ed000000", short(a.ep.ContainerID), "a00000000000", short(b.ep.ContainerID), "b00000000000").Replace(text.String())
 
 	data, err := os.ReadFile(docsPath)
 	w.must(err)

@@ -101,7 +101,7 @@ func (c Chain) DeleteCommand() string {
 func (c Chain) String() string {
 	text := "chain " + c.Name + " of table " + c.Table
 	if c.V6 {
-		text += " of ip6tables"
+		text += " of IPv6"
 	}
 	return text
 }
