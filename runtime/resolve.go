@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -33,15 +34,8 @@ func (r *Runtime) resolveConfig(cfg *Config) error {
 	if err := r.applyImage(cfg); err != nil {
 		return err
 	}
-	args := slices.Concat(cfg.Entrypoint, cfg.Cmd)
-	if len(args) > 0 && len(cfg.Entrypoint) > 0 && cfg.Entrypoint[0] == "" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return errorf(ErrInvalid, "no command specified")
-	}
-	if args[0] == "" {
-		return errorf(ErrInvalid, "the command is an empty word: name a program to run")
+	if err := checkCommand(cfg); err != nil {
+		return err
 	}
 	if _, err := ParseSignal(orDefault(cfg.StopSignal, "SIGTERM")); err != nil {
 		return err
@@ -61,6 +55,21 @@ func (r *Runtime) resolveConfig(cfg *Config) error {
 		return err
 	}
 	return setHostname(cfg)
+}
+
+// checkCommand makes sure that there is something to execute.
+func checkCommand(cfg *Config) error {
+	args := slices.Concat(cfg.Entrypoint, cfg.Cmd)
+	if len(args) > 0 && len(cfg.Entrypoint) > 0 && cfg.Entrypoint[0] == "" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return errorf(ErrInvalid, "no command specified")
+	}
+	if args[0] == "" {
+		return errorf(ErrInvalid, "the command is an empty word: name a program to run")
+	}
+	return nil
 }
 
 // setHostname gives a container without a hostname the host's, when it shares
@@ -97,13 +106,9 @@ func (r *Runtime) applyImage(cfg *Config) error {
 	cfg.WorkingDir = orDefault(cfg.WorkingDir, def.WorkingDir)
 	cfg.User = orDefault(cfg.User, def.User)
 	cfg.StopSignal = orDefault(cfg.StopSignal, def.StopSignal)
-	for k, v := range def.Labels {
-		if _, ok := cfg.Labels[k]; !ok {
-			if cfg.Labels == nil {
-				cfg.Labels = map[string]string{}
-			}
-			cfg.Labels[k] = v
-		}
+	if labels := maps.Clone(def.Labels); labels != nil {
+		maps.Copy(labels, cfg.Labels)
+		cfg.Labels = labels
 	}
 	for spec := range def.ExposedPorts {
 		exposed, err := port.ParseExposed(spec)

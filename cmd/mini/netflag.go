@@ -49,28 +49,7 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 	}
 	var t attachmentTexts
 	for _, field := range strings.Split(spec, ",") {
-		key, value, _ := strings.Cut(field, "=")
-		switch key = strings.ToLower(strings.TrimSpace(key)); {
-		case value == "":
-			err = fmt.Errorf("want KEY=VALUE, not %q", field)
-		case key == "name":
-			a.Network = value
-		case key == "ip":
-			t.ip = value
-		case key == "ip6":
-			t.ip6 = value
-		case key == "mac-address":
-			t.mac = value
-		case key == "alias":
-			t.aliases = append(t.aliases, value)
-		case key == "gw-priority":
-			if a.GwPriority, err = strconv.Atoi(value); err != nil {
-				err = fmt.Errorf("gw-priority %q is not a number", value)
-			}
-		default:
-			err = fmt.Errorf("%q is not known: want name, ip, ip6, alias, mac-address or gw-priority", key)
-		}
-		if err != nil {
+		if err := setNetworkField(&a, &t, field); err != nil {
 			return a, invalidArgument(spec, "--network", err)
 		}
 	}
@@ -83,6 +62,33 @@ func parseNetwork(spec string) (a runtime.NetworkAttachment, err error) {
 	}
 	a.GwPriority, a.Network = priority, name
 	return a, checkNetworkName(&a)
+}
+
+// setNetworkField reads one OPTION=VALUE.
+func setNetworkField(a *runtime.NetworkAttachment, t *attachmentTexts, field string) (err error) {
+	key, value, _ := strings.Cut(field, "=")
+	if value == "" {
+		return fmt.Errorf("want KEY=VALUE, not %q", field)
+	}
+	switch key = strings.ToLower(strings.TrimSpace(key)); key {
+	case "name":
+		a.Network = value
+	case "ip":
+		t.ip = value
+	case "ip6":
+		t.ip6 = value
+	case "mac-address":
+		t.mac = value
+	case "alias":
+		t.aliases = append(t.aliases, value)
+	case "gw-priority":
+		if a.GwPriority, err = strconv.Atoi(value); err != nil {
+			return fmt.Errorf("gw-priority %q is not a number", value)
+		}
+	default:
+		return fmt.Errorf("%q is not known: want name, ip, ip6, alias, mac-address or gw-priority", key)
+	}
+	return nil
 }
 
 func checkNetworkName(a *runtime.NetworkAttachment) error {
