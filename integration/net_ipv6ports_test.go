@@ -367,10 +367,13 @@ func TestPortsGainAFamily(t *testing.T) {
 		}
 	}
 	runIdle(t, h, "other", "--net", "both", "-p", "["+host6+"]:9090:80")
-	must(t, h.Run("run", "-d", "--name", "more", "-p", "9090:80", "busybox", "sleep", "1000"))
+	must(t, h.Run("run", "-d", "--name", "more", "-p", "9089:80", "-p", "9090:80", "busybox", "sleep", "1000"))
 	fails(t, h.Run("network", "connect", "--gw-priority", "1", "both", "more"), 1, "Bind for [::]:9090 failed: port is already allocated (held by container other)")
-	if column := portsOf(t, h, "more"); column != "0.0.0.0:9090->80/tcp" {
+	if column := portsOf(t, h, "more"); column != "0.0.0.0:9089->80/tcp, 0.0.0.0:9090->80/tcp" {
 		t.Errorf("after a refusal, PORTS is %s", column)
+	}
+	if err := h.InHost(func() error { return tryBind("tcp6", "[::]:9089") }); err != nil {
+		t.Errorf("after a refusal: %v", err)
 	}
 }
 
@@ -403,4 +406,32 @@ func TestExplainLoopback6(t *testing.T) {
 	if fmt.Sprint(bound) != "[0.0.0.0:8080 [::]:8080 [::1]:8081 ["+host6+"]:8082]" {
 		t.Errorf("inspect shows %v", bound)
 	}
+}
+
+// TestMonitorKilledWhilePublishing6 is TestMonitorKilledWhilePublishing for ports of
+// both families, which the monitor also serves at [::1].
+func TestMonitorKilledWhilePublishing6(t *testing.T) {
+	t.Parallel()
+	needStrace(t)
+	h := ipv6Host(t)
+	must(t, h.Run("run", "--rm", "--net", "both", "busybox", "true"))
+	c := calmAfter(t, h)
+	kinds := append(c.ruleCalls(), "epoll_ctl,epoll_create1", "bind,listen", "renameat,renameat2,rename")
+	c.killAtEachCall("--net both", "port add box 8081:81 [::1]:8082:82", kinds...)
+	c.killAtEachCall("--net both", "port rm box 8080:80", "epoll_ctl", "setsockopt")
+	c.killAtEachCall("-p 9000:90 -p 9053:53/udp", "network connect --gw-priority 1 both box", "epoll_ctl,bind", "setsockopt")
+	c.works()
+}
+
+// TestPortsWithIPv6SwitchedOff: what was switched off is named; IPv4 works.
+func TestPortsWithIPv6SwitchedOff(t *testing.T) {
+	t.Parallel()
+	h := ipv6Host(t)
+	must(t, h.Exec("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1"))
+	fails(t, h.Run("run", "--rm", "--net", "both", "-p", "[::1]:8080:80", "busybox", "true"), 125,
+		"Bind for [::1]:8080 failed: the host has no such address (is net.ipv6.conf.lo.disable_ipv6 1?)")
+	runWeb(t, h, "web", "--net", "both", "-p", "8080:80")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	wantAddr(t, h, host.Outside, host6Port("8080"), outside6)
+	must(t, h.Exec("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0"))
 }

@@ -223,6 +223,45 @@ func TestRelayUDP(t *testing.T) {
 	}
 }
 
+// TestRelayUDPRefused: a server that comes later gets what comes later, though
+// the kernel reports the refusal of what came before.
+func TestRelayUDPRefused(t *testing.T) {
+	l, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := l.LocalAddr().(*net.UDPAddr).AddrPort()
+	l.Close()
+	var r Relay
+	_, p := served(t, &r, UDP, to)
+	c := dial(t, "udp", local6(p))
+	send := func(text string) {
+		t.Helper()
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		send("anybody?")
+	}
+	if l, err = net.ListenPacket("udp6", to.String()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.SetDeadline(time.Now().Add(relayPatience)); err != nil {
+		t.Fatal(err)
+	}
+	send("hello")
+	buf := make([]byte, 100)
+	for got := ""; got != "hello"; { // one of the first may have been on its way still
+		n, _, err := l.ReadFrom(buf)
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+		got = string(buf[:n])
+	}
+}
+
 // TestRelaySilenceAndClose: a port that is no longer served is silent, but what
 // was connected goes on, until the end of the relay. Nothing is left of it.
 func TestRelaySilenceAndClose(t *testing.T) {

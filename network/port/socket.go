@@ -188,6 +188,8 @@ func bind(fd, kind int, m Mapping) (uint16, error) {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return 0, ErrInUse
+	case errors.Is(err, unix.EADDRNOTAVAIL) && m.HostIP == netip.IPv6Loopback():
+		return 0, fmt.Errorf("the host has no such address (is net.ipv6.conf.lo.disable_ipv6 1?): %w", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return 0, fmt.Errorf("the host has no such address: %w", err)
 	case err != nil:
