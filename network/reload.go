@@ -40,7 +40,7 @@ func (m *Manager) Reload(ctx context.Context, n *Network, observe plan.Observer)
 }
 
 func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Plan, error) {
-	p := plan.Plan{Title: "reload network " + n.Name}
+	p := plan.Plan{Title: "reload network " + n.Name + ": what is there stays as it is"}
 	eps, err := m.Endpoints(n)
 	if err != nil {
 		return p, err
