@@ -46,9 +46,15 @@ func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
 
 // macFor derives a MAC address from the last four bytes of an address, as Docker
 // does from an IPv4 address, so that an address keeps its MAC and the neighbours'
-// caches stay true.
+// caches stay true. IPv6 addresses that have more than these in their lower half
+// get another kind, which differs where the last five bytes do.
 func macFor(ip netip.Addr) net.HardwareAddr {
 	b := ip.AsSlice()
+	if last := len(b) - 5; ip.Is6() && b[8]|b[9]|b[10]|b[11] != 0 {
+		mac := append(net.HardwareAddr{0x0a}, b[last:]...)
+		mac[1] ^= b[8] ^ b[9] ^ b[10]
+		return mac
+	}
 	return append(net.HardwareAddr{0x02, 0x42}, b[len(b)-4:]...)
 }
 
@@ -56,7 +62,7 @@ func macFor(ip netip.Addr) net.HardwareAddr {
 // that udev's MACAddressPolicy does not change it after the fact.
 func hostMACFor(ip netip.Addr) net.HardwareAddr {
 	mac := macFor(ip)
-	mac[0] = 0x06
+	mac[0] |= 0x04
 	return mac
 }
 
