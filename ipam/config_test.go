@@ -9,6 +9,8 @@ import (
 func TestKept(t *testing.T) {
 	for want, cfg := range map[int]Config{
 		3: {Subnet: prefix("10.0.0.0/24")},
+		2: {Subnet: prefix("fd00::/64")},
+		4: {Subnet: prefix("fd00::/64"), Range: prefix("fd00::1:0/112"), Reserved: []netip.Addr{addr("fd00::1"), addr("fd00::2"), addr("fd00::1:2")}},
 		5: {Subnet: prefix("10.0.0.0/24"), Reserved: []netip.Addr{addr("10.0.0.1"), addr("10.0.0.7"), addr("10.0.0.9")}},
 	} {
 		if got := cfg.Kept(); got != want {
@@ -80,6 +82,11 @@ func TestConfigString(t *testing.T) {
 	if got := cfg.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	cfg = Config{Subnet: prefix("fd00:1::/64"), Range: prefix("fd00:1::5:0/120"), Reserved: []netip.Addr{addr("fd00:1::5:9"), addr("fd00:1::3"), addr("fd00:1::5:9")}}
+	want = "subnet fd00:1::/64 gateway fd00:1::1 range fd00:1::5:0/120 reserved fd00:1::,fd00:1::1,fd00:1::3,fd00:1::5:9"
+	if got := cfg.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func TestParseOwner(t *testing.T) {
@@ -111,6 +118,9 @@ func TestParseOwner(t *testing.T) {
 func FuzzValidate(f *testing.F) {
 	f.Add([]byte{10, 0, 0, 0}, 24, []byte{10, 0, 0, 1}, []byte{10, 0, 0, 128}, 25, []byte{10, 0, 0, 5})
 	f.Add([]byte{255, 0, 0, 0}, 8, []byte{}, []byte{}, 0, []byte{})
+	six := func(last byte) []byte { return append([]byte{0xfd, 14: 0}, last) }
+	f.Add(six(0), 64, six(1), six(128), 121, six(130))
+	f.Add(six(0), 126, six(3), []byte{}, 0, six(2))
 	f.Fuzz(func(t *testing.T, sub []byte, bits int, gw, rng []byte, rngBits int, res []byte) {
 		s, _ := netip.AddrFromSlice(sub)
 		g, _ := netip.AddrFromSlice(gw)

@@ -52,6 +52,7 @@ func TestStopBetweenAnyTwoStores(t *testing.T) {
 		subnet("10.0.0.0/19"),
 		{Subnet: prefix("10.0.0.0/19"), Range: prefix("10.0.8.0/25")},
 		{Subnet: prefix("10.0.0.0/24"), Range: prefix("10.0.0.96/27")},
+		{Subnet: prefix("fd00::/64"), Range: prefix("fd00::1:0:0:0/121")},
 	}
 	for seed, cfg := range configs {
 		t.Run(cfg.String(), func(t *testing.T) {

@@ -76,6 +76,11 @@ var modelConfigs = []Config{
 	{Subnet: prefix("10.0.0.0/20"), Range: prefix("10.0.4.0/22"), Gateway: addr("10.0.4.0")},
 	{Subnet: prefix("10.0.0.0/22"), Range: prefix("10.0.3.0/24"), Gateway: addr("10.0.2.7"), Reserved: []netip.Addr{addr("10.0.3.64"), addr("10.0.3.63")}},
 	{Subnet: prefix("10.0.0.0/13"), Range: prefix("10.4.0.0/25")},
+	subnet("fd00:1::/64"),
+	subnet("fd00:1::/126"),
+	subnet("2001:db8::ffff:0/112"),
+	{Subnet: prefix("fd00:1::/64"), Range: prefix("fd00:1::8000:0:0:0/65"), Gateway: addr("fd00:1::8000:0:0:7")},
+	{Subnet: prefix("fd00:1::/48"), Range: prefix("fd00:1:0:ffff:ffff:ffff:ffff:ff00/120"), Reserved: []netip.Addr{addr("fd00:1:0:ffff:ffff:ffff:ffff:ffff"), addr("fd00:1::9")}},
 }
 
 func TestBitmapAgainstModel(t *testing.T) {
@@ -183,8 +188,12 @@ func sound(t *tree) error {
 func FuzzBitmap(f *testing.F) {
 	f.Add(uint8(30), []byte{0, 0, 0, 1, 2, 3})
 	f.Add(uint8(25), []byte("allocate and release"))
+	f.Add(uint8(200), []byte("allocate and release"))
 	f.Fuzz(func(t *testing.T, bits uint8, ops []byte) {
 		cfg := Config{Subnet: netip.PrefixFrom(addr("10.0.0.0"), 20+int(bits)%11)}
+		if bits >= 128 {
+			cfg.Subnet = netip.PrefixFrom(addr("fd00::"), 116+int(bits)%11)
+		}
 		b, m := newBitmap(t, cfg), newModel(newSpace(cfg))
 		for _, op := range ops {
 			i := int(op>>1) * m.s.size / 128

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -54,6 +55,49 @@ func TestNextSubnetRefusesBadPools(t *testing.T) {
 		if got, err := NextSubnet([]Pool{p}, nil); err == nil || errors.Is(err, ErrNoSubnet) {
 			t.Errorf("%v: got %s, %v", p, got, err)
 		}
+	}
+}
+
+func TestNextSubnetOfIPv6(t *testing.T) {
+	last := Pool{prefix("ffff:ffff:ffff::/48"), 64}
+	for _, test := range []struct {
+		pool Pool
+		used string
+		want string
+	}{
+		{Pool{prefix("fd00::/48"), 64}, "", "fd00::/64"},
+		{Pool{prefix("fd00::/48"), 64}, "fd00::/64 10.0.0.0/8", "fd00:0:0:1::/64"},
+		{Pool{prefix("fd00::/48"), 64}, "fd00::/63 fd00:0:0:2::5/128", "fd00:0:0:3::/64"},
+		{Pool{prefix("fd00::/48"), 56}, "fd00:0:0:1::/64", "fd00:0:0:100::/56"},
+		{Pool{prefix("fd00::/48"), 64}, "fd00::/16", ""},
+		{Pool{prefix("fd00::/48"), 64}, "::/0 fe80::/10", "fd00::/64"},
+		{last, "ffff:ffff:ffff::/49 ffff:ffff:ffff:8000::/50 ffff:ffff:ffff:c000::/51", "ffff:ffff:ffff:e000::/64"},
+		{last, "ffff:ffff:ffff::/49 ffff:ffff:ffff:8000::/49", ""},
+	} {
+		var used []Used
+		for _, p := range strings.Fields(test.used) {
+			used = append(used, Used{prefix(p), "x"})
+		}
+		got, err := NextSubnet([]Pool{test.pool}, used)
+		if test.want == "" && errors.Is(err, ErrNoSubnet) {
+			continue
+		}
+		if err != nil || got.String() != test.want {
+			t.Errorf("%s beside %s: got %s, %v, want %q", test.pool, test.used, got, err, test.want)
+		}
+		if err := CheckOverlap(got, used); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestUniqueLocal(t *testing.T) {
+	one, again, two := UniqueLocal([]byte("one")), UniqueLocal([]byte("one")), UniqueLocal([]byte("two"))
+	if one != again || one == two {
+		t.Errorf("got %s, %s, %s: want the same for one seed only", one, again, two)
+	}
+	if !prefix("fd00::/8").Contains(one.Base.Addr()) || one.Base.Bits() != 48 || one.Bits != 64 || one.Validate() != nil {
+		t.Errorf("got %s, want a /48 of fd00::/8 in /64s", one)
 	}
 }
 
