@@ -69,13 +69,14 @@ func (b *Bitmap) Peek() (netip.Addr, error) { return b.tree.peek() }
 
 // Release takes a back and reports whether it had been given out.
 func (b *Bitmap) Release(a netip.Addr) bool {
-	if !b.Taken(a) {
-		return false
-	}
-	i, _ := b.tree.offset(a) // one that was given out has one
-	if i == outside {
+	i, err := b.tree.offset(a)
+	if err == nil && i == outside {
+		was := b.named[a]
 		delete(b.named, a)
-		return true
+		return was
+	}
+	if err != nil || !b.tree.used(i) || b.tree.isReserved(i) {
+		return false
 	}
 	b.edit.n = 0
 	b.tree.planRelease(&b.edit, i)

@@ -85,15 +85,18 @@ const outside = -1
 // and the window has not.
 func (s *space) offset(a netip.Addr) (int, error) {
 	if s.subnet.Addr().Is4() {
-		a = a.Unmap()
+		if a = a.Unmap(); a.Is4() {
+			if i := number(a) - uint32(s.low); i < uint32(s.size) {
+				return int(i), nil
+			}
+		}
+	} else if s.subnet.Contains(a) {
+		if i, ok := s.inside(a); ok {
+			return i, nil
+		}
+		return outside, nil
 	}
-	if !s.subnet.Contains(a) {
-		return 0, &AddrError{Addr: a, Subnet: s.subnet, Err: ErrOutOfRange}
-	}
-	if i, ok := s.inside(a); ok {
-		return i, nil
-	}
-	return outside, nil
+	return 0, &AddrError{Addr: a, Subnet: s.subnet, Err: ErrOutOfRange}
 }
 
 func (s *space) isReserved(offset int) bool {
