@@ -336,6 +336,23 @@ func TestPortAddAndRm6(t *testing.T) {
 	wantOut(t, h.Run("port", "echo"), "80/tcp -> [::1]:8081\n80/tcp -> ["+host6+"]:8082\n80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080")
 }
 
+// TestLastWordsAtLoopback6: what a container says just before it ends is heard.
+func TestLastWordsAtLoopback6(t *testing.T) {
+	t.Parallel()
+	h := ipv6Host(t)
+	for range 10 {
+		must(t, h.Run("run", "-d", "--rm", "--net", "both", "-p", "[::1]:8080:80", "busybox", "nc", "-l", "-p", "80", "-e", "echo", "goodbye"))
+		// Before nc listens, the connection is reset.
+		host.Eventually(t, patience, func() error { return readsFrom(h, host.Inside, "[::1]:8080", "goodbye") })
+		host.Eventually(t, patience, func() error {
+			if left := must(t, h.Run("ps", "-aq")); left != "" {
+				return errors.New("it has not ended: " + left)
+			}
+			return nil
+		})
+	}
+}
+
 // TestPortsGainAFamily: when a network of both families takes over, ports without a
 // host address are for both; and again for one when it goes.
 func TestPortsGainAFamily(t *testing.T) {

@@ -77,7 +77,7 @@ func (m *Manager) handover(s HandoverSpec) (p plan.Plan, changes []*change, err 
 		return p, nil, err
 	}
 	from.next.Ports, from.next.Open, from.next.sockets, from.next.Rules = nil, nil, nil, nil
-	from.next.relay = nil // it goes along
+	to.next.relay, from.next.relay = s.From.relay, nil // with the connections that it carries
 	p.Add(m.stepRules("send published ports to "+s.To.mainAddress().String(),
 		"They belong to the network with the default route: the answers leave that way.",
 		s.From.Rules, to.next.Rules)...)

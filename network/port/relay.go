@@ -24,6 +24,7 @@ import (
 // one goroutine for all ports, two for each TCP connection, none for UDP flows.
 type Relay struct {
 	mu      sync.Mutex
+	closed  bool
 	epoll   *os.File        // nil: nothing was served yet
 	doors   map[int32]*door // by their descriptors
 	flows   map[int32]*flow // of UDP, by the descriptors towards the container
@@ -83,23 +84,24 @@ func (r *Relay) Silence(s *Socket) error {
 	return nil
 }
 
-// Close ends everything, connections too, and waits until nothing is left. It may be
-// called twice. The sockets of the ports stay open, and are silent again.
+// Close ends everything, and waits until nothing is left. What a container said
+// before it ended still reaches the clients, as far as they take it in time; what
+// goes on then is reset. It may be called twice. The sockets of the ports stay open,
+// and are silent again.
 func (r *Relay) Close() error {
 	r.mu.Lock()
-	if r.epoll == nil || r.end.Err() != nil {
-		r.mu.Unlock()
-		r.work.Wait()
-		return nil
-	}
 	var errs []error
-	for _, d := range r.doors {
-		errs = append(errs, r.shut(d))
-	}
-	errs = append(errs, r.epoll.Close())
-	r.cancel()
-	for c := range r.calls {
-		c.abort()
+	if r.epoll != nil && !r.closed {
+		r.closed = true
+		for _, d := range r.doors {
+			errs = append(errs, r.shut(d))
+		}
+		errs = append(errs, r.epoll.Close())
+		for c := range r.calls {
+			c.finish()
+		}
+		defer time.AfterFunc(lastWords, r.cancel).Stop()
+		defer r.cancel()
 	}
 	r.mu.Unlock()
 	r.work.Wait()
@@ -109,7 +111,7 @@ func (r *Relay) Close() error {
 // start makes ready for the first door.
 func (r *Relay) start() error {
 	if r.epoll != nil {
-		if r.end.Err() != nil {
+		if r.closed {
 			return errRelayClosed
 		}
 		return nil

@@ -317,6 +317,37 @@ func TestRelaySilenceAndClose(t *testing.T) {
 	}
 }
 
+// TestRelayLastWords: what a container said before it ended reaches a client that
+// listens, whatever is still to be passed on when the relay ends.
+func TestRelayLastWords(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	for range 50 {
+		var r Relay
+		said := make(chan struct{})
+		_, p := served(t, &r, TCP, server(t, func(c *net.TCPConn) {
+			_, _ = c.Write(text) // the client's side is tested
+			c.Close()
+			close(said)
+		}))
+		c := dial(t, "tcp", local6(p))
+		<-said
+		heard := make(chan error, 1)
+		go func() {
+			got, err := io.ReadAll(c)
+			if err == nil && !bytes.Equal(got, text) {
+				err = fmt.Errorf("%d bytes, want %d", len(got), len(text))
+			}
+			heard <- err
+		}()
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-heard; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestRelayIsFull: connections beyond the bound wait until one has ended.
 func TestRelayIsFull(t *testing.T) {
 	var r Relay

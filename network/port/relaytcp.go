@@ -19,6 +19,9 @@ const (
 	maxCalls = 512
 	// dialTime bounds the wait for a container that does not answer.
 	dialTime = 30 * time.Second
+	// lastWords is how long clients may take to hear what a container said before it
+	// ended. Its end waits for them.
+	lastWords = 200 * time.Millisecond
 	// shortage is how long accepting waits when the process, or the host, is out
 	// of descriptors or memory, and nothing tells when it no longer is.
 	shortage = 100 * time.Millisecond
@@ -38,6 +41,19 @@ func (c *call) abort() {
 			conn.Close()
 		}
 	}
+}
+
+// finish lets a call end when the container has said all it had to say: it is
+// gone, and hears nothing more.
+func (c *call) finish() {
+	if c.server == nil {
+		return // see connect
+	}
+	soon := time.Now().Add(lastWords)
+	// They fail when the connection has ended already.
+	_ = c.client.SetReadDeadline(time.Now())
+	_ = c.server.SetReadDeadline(soon)
+	_ = c.client.SetWriteDeadline(soon)
 }
 
 // answer accepts what waits at a door, as far as there is room, and arms it again.
@@ -120,31 +136,31 @@ func (r *Relay) connect(c *call, to string) {
 	}
 	r.mu.Lock()
 	c.server = conn.(*net.TCPConn)
-	ended := r.end.Err() != nil
-	r.mu.Unlock()
-	if ended {
-		c.abort()
-		return
+	if r.closed {
+		c.finish()
 	}
-	back := make(chan struct{})
+	r.mu.Unlock()
+	heard := make(chan struct{})
 	go func() {
-		defer close(back)
-		c.carry(c.client, c.server)
+		defer close(heard)
+		// A deadline of the client means that nobody is there to hear it.
+		if err := carry(c.server, c.client); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.abort()
+		}
 	}()
-	c.carry(c.server, c.client)
-	<-back
+	if err := carry(c.client, c.server); err != nil {
+		c.abort()
+	}
+	<-heard
 	c.client.Close()
 	c.server.Close()
 }
 
 // carry copies one direction to its end, and passes the end on. The kernel moves
-// the data: see splice(2). An error ends both directions.
-func (c *call) carry(to, from *net.TCPConn) {
-	_, err := io.Copy(to, from)
-	if err == nil {
-		err = to.CloseWrite()
+// the data: see splice(2).
+func carry(to, from *net.TCPConn) error {
+	if _, err := io.Copy(to, from); err != nil {
+		return err
 	}
-	if err != nil {
-		c.abort()
-	}
+	return to.CloseWrite()
 }
