@@ -19,6 +19,9 @@ func (ep *Endpoint) local6() []port.Mapping {
 	return slices.DeleteFunc(slices.Clone(ep.Ports), func(p port.Mapping) bool { return !ep.isLocal6(p) })
 }
 
+// serves6 says whether there are any.
+func (ep *Endpoint) serves6() bool { return slices.ContainsFunc(ep.Ports, ep.isLocal6) }
+
 func (ep *Endpoint) isLocal6(p port.Mapping) bool {
 	return ep.IP6.IsValid() && p.Local6() && p.Proto != port.SCTP
 }
@@ -29,6 +32,9 @@ const socatLines = 8
 // stepServe6 serves the ports of after at [::1], and no longer those of before
 // that are not among them. There is no step where nothing changes.
 func stepServe6(before, after *Endpoint) []plan.Step {
+	if !before.serves6() && !after.serves6() {
+		return nil
+	}
 	first := missingPorts(before.local6(), after.local6())
 	gone := missingPorts(after.local6(), before.local6())
 	if before.IP6 != after.IP6 {
