@@ -42,6 +42,8 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"ptp", host.NFT, []string{"-d", "ptp", "red"}, []string{"--net", "red", "-p", "8080:80", "-p", "127.0.0.1:5353:53/udp"}},
 		{"internal ptp, legacy", host.Legacy, []string{"-d", "ptp", "--internal", "--mtu", "1000", "red"}, []string{"--net", "red"}},
 		{"ptp and bridge, nftables", host.Native, []string{"-d", "ptp", "-o", "icc=false", "red"}, []string{"--net", "bridge", "--net", "name=red,gw-priority=1", "-p", "8080:80"}},
+		{"ptp with IPv6", host.NFT, []string{"-d", "ptp", "--ipv6", "--subnet", "fd00:1::/64", "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"ptp with IPv6 only, nftables", host.Native, []string{"-d", "ptp", "--ipv6", "--ipv4=false", "--subnet", "fd00:1::/64", "red"}, []string{"--net", "red"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

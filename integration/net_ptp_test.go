@@ -286,7 +286,7 @@ func TestPtpRefused(t *testing.T) {
 	h := busyboxHost(t)
 	for _, c := range []struct{ flags, want string }{
 		{"-o bridge_name=br0", "ptp has no bridge"}, {"-o inhibit_ipv4=true", "ptp has no bridge"},
-		{"-o gateway_mode=isolated --internal", "ptp has no bridge"}, {"--ipv6", "ptp networks have no IPv6 yet"}, {"-o parent=uplink0", "need --driver macvlan"},
+		{"-o gateway_mode=isolated --internal", "ptp has no bridge"}, {"-o parent=uplink0", "need --driver macvlan"},
 		{"--subnet 192.0.2.0/24", "overlaps 192.0.2.0/24"}, {"--driver ipvlan", "want bridge, macvlan or ptp"},
 	} {
 		fails(t, h.Run(strings.Fields("network create -d ptp "+c.flags+" red")...), 1, c.want)

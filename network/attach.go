@@ -59,14 +59,19 @@ func (m *Manager) attachPlan(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	p.Add(c.stepAddresses()...)
 	p.Add(c.stepUp(m, mk))
 	p.Add(c.stepRoutes()...)
+	p.Add(m.publishSteps(ep)...)
+	return c.closedAfter(p)
+}
+
+// publishSteps open a connected container's ports.
+func (m *Manager) publishSteps(ep *Endpoint) (steps []plan.Step) {
 	if len(ep.Rules) > 0 {
-		p.Add(m.stepPublish(ep))
+		steps = append(steps, m.stepPublish(ep))
 	}
 	if len(ep.udpPorts()) > 0 {
-		p.Add(stepFlush(ep.udpPorts()))
+		steps = append(steps, stepFlush(ep.udpPorts()))
 	}
-	p.Add(stepServe6(&Endpoint{}, ep)...)
-	return c.closedAfter(p)
+	return append(steps, stepServe6(&Endpoint{}, ep)...)
 }
 
 func (c *container) stepVeth(m *Manager, mk *mark) plan.Step {

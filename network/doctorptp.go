@@ -57,16 +57,17 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 
 // checkPtp looks at what a ptp network has beside its cables and rules.
 func (d *doctor) checkPtp(w *ward) error {
-	stands, err := d.m.nets(w.n).stands(w.n, w.mk)
-	switch {
-	case err != nil:
-		return err
-	case !stands:
-		d.add(NewFinding(w.subject(), "the host has lost the route that keeps "+w.n.subnets(),
-			"packets for an address that no container has leave by the host's default route", d.m.remakeSteps(w.n, w.mk)...))
-		return nil
-	}
 	at := len(d.found)
+	for _, subnet := range w.mk.Held {
+		held, err := d.m.isUnreachable(subnet.Addr())
+		if err != nil {
+			return err
+		}
+		if !held {
+			d.add(NewFinding(w.subject(), "the host has lost the route that keeps "+subnet.String(),
+				"packets for an address that no container has leave by the host's default route", d.m.stepHold(w.n, subnet)))
+		}
+	}
 	if err := d.checkClash(w); err != nil {
 		return err
 	}

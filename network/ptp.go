@@ -30,11 +30,8 @@ func checkPtp(opt *CreateOptions) error {
 	if opt.Driver != DriverPtp {
 		return nil
 	}
-	if opt.Bridge != "" || opt.InhibitIPv4 || opt.GatewayMode == firewall.ModeIsolated {
+	if opt.Bridge != "" || opt.InhibitIPv4 || opt.GatewayMode == firewall.ModeIsolated || opt.GatewayMode6 == firewall.ModeIsolated {
 		return fmt.Errorf("ptp has no bridge: bridge_name, inhibit_ipv4 and gateway_mode=isolated need --driver bridge")
-	}
-	if opt.IPv6 {
-		return fmt.Errorf("ptp networks have no IPv6 yet: leave --ipv6 out, or use --driver bridge")
 	}
 	return nil
 }
@@ -142,18 +139,26 @@ func (d ptpDriver) fit(n *Network, mk *mark) error {
 
 // stands asks for the way to each subnet's own address, which no container has.
 func (d ptpDriver) stands(_ *Network, mk *mark) (bool, error) {
-	h, err := d.m.host()
-	if err != nil {
-		return false, err
-	}
 	for _, subnet := range mk.Held {
-		routes, err := h.RouteGet(subnet.Addr().AsSlice())
-		// The kernel answers with an error for IPv4, with the route for IPv6.
-		if held := errors.Is(err, unix.EHOSTUNREACH) || err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_UNREACHABLE; !held {
-			return false, nil
+		if held, err := d.m.isUnreachable(subnet.Addr()); !held || err != nil {
+			return false, err
 		}
 	}
 	return true, nil
+}
+
+// isUnreachable asks the kernel for the way to an address. It answers with an error
+// for IPv4, with the route for IPv6.
+func (m *Manager) isUnreachable(ip netip.Addr) (bool, error) {
+	h, err := m.host()
+	if err != nil {
+		return false, err
+	}
+	routes, err := h.RouteGet(ip.AsSlice())
+	if errors.Is(err, unix.EHOSTUNREACH) {
+		return true, nil
+	}
+	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_UNREACHABLE, nil
 }
 
 func (d ptpDriver) up(n *Network, mk *mark) (steps []plan.Step) {

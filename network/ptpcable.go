@@ -23,12 +23,7 @@ func (d ptpDriver) attach(ep *Endpoint, mk *mark, ns *os.File) plan.Plan {
 	p := plan.Plan{Title: "attach " + ep.ContainerName + " to network " + ep.NetworkName}
 	c.begin(&p)
 	p.Add(c.ptpSteps(d.m, mk)...)
-	if len(ep.Rules) > 0 {
-		p.Add(d.m.stepPublish(ep))
-	}
-	if len(ep.udpPorts()) > 0 {
-		p.Add(stepFlush(ep.udpPorts()))
-	}
+	p.Add(d.m.publishSteps(ep)...)
 	return c.closedAfter(p)
 }
 
