@@ -278,3 +278,21 @@ func (c calm) killWhile(flags, command, calls string, n int) bool {
 	c.check(command+": "+inject, "ps", "-a")
 	return killed
 }
+
+// TestAddedPortGainsAFamily: a port that was added on an IPv4 network is as one of
+// -p when a network with both families takes over. One with a host address stays.
+func TestAddedPortGainsAFamily(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t, host.IPv6())
+	must(t, h.Run("network", "create", "--ipv6", "both"))
+	runWeb(t, h, "web")
+	must(t, h.Run("port", "add", "web", "8080:80"))
+	must(t, h.Run("--publish-ip", "127.0.0.1", "port", "add", "web", "8081:80"))
+	wantOut(t, h.Run("port", "web", "80"), "0.0.0.0:8080\n127.0.0.1:8081")
+	must(t, h.Run("network", "connect", "--gw-priority", "1", "both", "web"))
+	wantOut(t, h.Run("port", "web", "80"), "0.0.0.0:8080\n[::]:8080\n127.0.0.1:8081")
+	must(t, h.Run("restart", "-t", "0", "web"))
+	wantOut(t, h.Run("port", "web", "80"), "0.0.0.0:8080\n[::]:8080\n127.0.0.1:8081")
+	must(t, h.Run("port", "rm", "web", "8080:80"))
+	wantOut(t, h.Run("port", "web", "80"), "127.0.0.1:8081")
+}

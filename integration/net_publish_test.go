@@ -99,7 +99,7 @@ func TestDefaultHostAddress(t *testing.T) {
 	check("after a restart")
 	c = h.Mini("run", "--rm", "-p", "80", "busybox", "true")
 	c.Env = append(c.Env, "MINI_PUBLISH_IP=localhost")
-	fails(t, h.Do(c), 125, `invalid --publish-ip: "localhost" is not an IPv4 address`)
+	fails(t, h.Do(c), 125, `invalid --publish-ip: "localhost" is not an IP address`)
 	must(t, h.Run("network", "create", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1", "private"))
 	must(t, h.Run("run", "-d", "--name", "db", "--net", "private", "-p", "5432:5432", "busybox", "sleep", "1000"))
 	wantOut(t, h.Run("port", "db"), "5432/tcp -> 127.0.0.1:5432")

@@ -127,18 +127,21 @@ func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mappi
 	if err != nil {
 		return nil, err
 	}
-	if !req.HostIP.IsValid() {
-		req.HostIP = m.c.Config.PublishIP
-	}
 	spec := network.EndpointSpec{Ports: req.Ports, HostIP: req.HostIP}
+	if !spec.HostIP.IsValid() {
+		spec.HostIP = m.c.Config.PublishIP
+	}
 	added, err := m.r.Networks.Publish(context.Background(), ep, spec, observe)
 	if err != nil {
 		return nil, err
 	}
-	// What was asked for is what a restart asks for, on the same addresses.
+	// What was asked for is what a restart asks for, and a network that takes over.
+	// Without a host address it is decided then, as for the other ports.
 	wishes := slices.Clone(req.Ports)
 	for i := range wishes {
-		wishes[i].HostIP, wishes[i].Dual = added[i].HostIP, added[i].Dual
+		if !wishes[i].HostIP.IsValid() {
+			wishes[i].HostIP = req.HostIP
+		}
 	}
 	m.wishes = append(m.wishes, wishes...)
 	return added, m.c.change(func(cfg *Config) { cfg.Ports = append(cfg.Ports, wishes...) })
