@@ -100,8 +100,9 @@ func TestUpAfterCrash(t *testing.T) {
 	}
 }
 
-// crashUp does what Up does until step i, and then no more.
-func (w *world) crashUp(n *Network, i int) {
+// crashUp does what Up does until step i, and then no more. It gives the number of
+// all steps.
+func (w *world) crashUp(n *Network, i int) (steps int) {
 	w.t.Helper()
 	unlock, err := lock(w.m.statePath("networks.lock"), unix.LOCK_EX)
 	w.must(err)
@@ -113,8 +114,10 @@ func (w *world) crashUp(n *Network, i int) {
 	w.must(os.MkdirAll(w.m.netDir(n), 0o700))
 	w.must(replaceJSON(w.m.markPath(n), mk))
 	p := w.m.upPlan(n, mk, chains)
-	p.Steps = p.Steps[:i]
+	steps = len(p.Steps)
+	p.Steps = p.Steps[:min(i, steps)]
 	w.must(p.Run(context.Background(), nil))
+	return steps
 }
 
 // TestLinkOutlivesContainer: a pair that stays with its namespace is deleted,

@@ -286,18 +286,24 @@ func (w *world) blocked(what string, ns *os.File, addr string) {
 // traces gives all that mini could leave on the host.
 func (w *world) traces() string {
 	return strings.Join([]string{
-		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'"), w.sh("ip route | sed 's/ linkdown//'"),
+		w.sh("ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//' | cut -d: -f1"), w.sh("ip -o -4 addr | sed 's/^[0-9]*: //'; ip -o -6 addr show scope global | sed 's/^[0-9]*: //'"), w.sh("ip route | sed 's/ linkdown//'"),
 		w.rules(),
 	}, "\n")
 }
 
-// rules gives all chains and rules of the back end, in no order.
+// rules gives all chains and rules of the back end and of both families, in no order.
 func (w *world) rules() string {
 	w.t.Helper()
 	if w.m.opt.Firewall == NFTables {
 		return w.sh("nft -s list ruleset | sort")
 	}
-	return w.sh(w.m.opt.IPTables + "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true")
+	const lines = "-save | grep -v '^#' | sed 's/\\[[0-9]*:[0-9]*\\]//' | grep '^-\\|^:' | sort -u | grep -v '^:[A-Z]* ACCEPT' || true"
+	return w.sh(w.m.opt.IPTables+lines) + w.sh(w.ip6tables()+lines)
+}
+
+// ip6tables is the program beside that of iptables.
+func (w *world) ip6tables() string {
+	return strings.Replace(w.m.opt.IPTables, "iptables", "ip6tables", 1)
 }
 
 // chain gives the rules of one chain in their order.

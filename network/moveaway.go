@@ -112,7 +112,11 @@ func (m *Manager) movePlan(s chainState, more []bool) (plan.Plan, error) {
 			missing = append(missing, c)
 		}
 	}
-	p.Add(stepChains(m.fw(), missing), v.stepSwap(), v.stepLeave())
+	old, err := v.oldChains()
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p.Add(stepChains(m.fw(), missing), v.stepSwap(), v.stepLeave(old))
 	return p, nil
 }
 
@@ -244,16 +248,25 @@ func (v *move) stepSwap() plan.Step {
 	return step
 }
 
-// stepLeave deletes mini's own of the old chains, and ends the move.
-func (v *move) stepLeave() plan.Step {
-	var old []firewall.Chain
+// oldChains gives those that mini leaves. The one for published ports is Docker's,
+// in a family to which a Docker has come.
+func (v *move) oldChains() (old []firewall.Chain, err error) {
 	for _, v6 := range v.before.families() {
+		came, err := v.m.fw().HasChain(firewall.Chain{Table: "filter", Name: dockerPrefix, V6: v6})
+		if err != nil {
+			return nil, err
+		}
 		for _, c := range firewall.Base(dockerPrefix, v.m.owner, v6).Chains {
-			if c.Name != firewall.UserChain && c.Name != dockerPrefix {
+			if c.Name != firewall.UserChain && (c.Name != dockerPrefix || !came) {
 				old = append(old, c.Chain)
 			}
 		}
 	}
+	return old, nil
+}
+
+// stepLeave deletes mini's own of the old chains, and ends the move.
+func (v *move) stepLeave(old []firewall.Chain) plan.Step {
 	step := plan.Step{Name: "delete the chains that mini has left", Why: "They are empty, unless they are Docker's too."}
 	for _, c := range v.m.fw().DeleteChainCommands(old) {
 		step.Cmds = append(step.Cmds, c+" 2>/dev/null || true")
@@ -266,40 +279,4 @@ func (v *move) stepLeave() plan.Step {
 		return v.write(nil, false)
 	}
 	return step
-}
-
-// followMove takes over the rules on record, which a move has changed since the
-// container's monitor read them.
-func (m *Manager) followMove(ep *Endpoint) error {
-	now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
-	if err != nil {
-		return err
-	}
-	if now.ID == ep.ID && len(now.Rules) > 0 {
-		ep.Prefix, ep.Rules = now.Prefix, now.Rules
-	}
-	return nil
-}
-
-// checkMoved keeps a change that was planned before a move from being made after
-// it: its records would forget the rules of the new chains.
-func (m *Manager) checkMoved(ep *Endpoint) error {
-	now, err := m.Endpoint(networkOf(ep), ep.ContainerID)
-	if err == nil && now.ID == ep.ID && len(now.Rules) > 0 && now.Prefix != ep.Prefix {
-		err = fmt.Errorf("changing the ports of %s: mini's chains have just moved to %s: try again", ep.ContainerName, now.Prefix)
-	}
-	return err
-}
-
-// dropMoved deletes the rules on record that a move has added since the
-// container's monitor read them. The caller holds the lock on records.
-func (m *Manager) dropMoved(ep *Endpoint) error {
-	now := new(Endpoint)
-	if err := readJSON(m.endpointPath(networkOf(ep), ep.ContainerID), now); err != nil {
-		return nil // an intent that was cut short has no rules
-	}
-	if more := missingIn(ep.Rules, now.Rules); now.ID == ep.ID && len(more) > 0 {
-		return m.fw().RemoveAll(context.Background(), more)
-	}
-	return nil
 }
