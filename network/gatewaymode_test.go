@@ -32,7 +32,7 @@ func TestRouted(t *testing.T) {
 		w.serve(w.outside, ":80")
 		w.routeBack()
 		w.answers("outside to a's published port", w.outside, w.addr(a)+":80", outsideAddr)
-		w.answers("c to a's published port", c.ns, w.addr(a)+":80", n.Gateway.String())
+		w.answers("c to a's published port", c.ns, w.addr(a)+":80", w.addr(c))
 		w.answers("b to a", b.ns, w.addr(a)+":81", w.addr(b))
 		w.answers("host to a", host, w.addr(a)+":81", n.Gateway.String())
 		w.answers("a to the world", a.ns, outsideAddr+":80", w.addr(a))
@@ -47,8 +47,11 @@ func TestRouted(t *testing.T) {
 		if want := "network routed is routed"; len(w.notices) != 1 || !strings.Contains(w.notices[0], want) {
 			t.Errorf("got notices %q, want one with %q", w.notices, want)
 		}
-		if rules := w.chain("nat", "POSTROUTING") + w.chain("nat", "DOCKER") + w.chain("raw", "DOCKER-RAW"); strings.Contains(rules, n.tag()) {
+		if rules := w.chain("nat", "POSTROUTING") + w.chain("nat", "DOCKER"); strings.Contains(rules, n.tag()) {
 			t.Errorf("a routed network has rules of translation:\n%s", rules)
+		}
+		if rules := w.chain("raw", "DOCKER-RAW"); strings.Contains(rules, n.Subnet.String()) {
+			t.Errorf("the addresses of a routed network are guarded:\n%s", rules)
 		}
 		w.stop(c)
 		w.leavesNothing(n, a, b)
