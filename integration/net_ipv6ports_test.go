@@ -452,3 +452,56 @@ func TestPortsWithIPv6SwitchedOff(t *testing.T) {
 	wantAddr(t, h, host.Outside, host6Port("8080"), outside6)
 	must(t, h.Exec("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0"))
 }
+
+// TestPortsWhereIPv6IsRouted: IPv4 is published on the host, IPv6 open on the
+// container's own address, each for itself.
+func TestPortsWhereIPv6IsRouted(t *testing.T) {
+	t.Parallel()
+	h := ipv6Host(t)
+	must(t, h.Run("network", "create", "--ipv6", "--subnet", "10.8.0.0/24", "--subnet", "fd00:8::/64", "-o", "com.docker.network.bridge.gateway_mode_ipv6=routed", "mixed"))
+	must(t, h.Outside("ip", "route", "add", "fd00:8::/64", "via", host6))
+	runWeb(t, h, "web", "--net", "mixed", "-p", "8080:80")
+	own := ip6Of(t, h, "web", "mixed")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	wantAddr(t, h, host.Outside, "http://["+own+"]:80"+addrPage, outside6)
+	for addr, from := range map[string]host.Place{"[" + host6 + "]:8080": host.Outside, "[::1]:8080": host.Inside} {
+		if _, err := getFrom(h, from, "http://"+addr, patience); !isRefused(err) {
+			t.Errorf("%s: want a refusal, got %v", addr, err)
+		}
+	}
+	if _, err := getFrom(h, host.Outside, "http://["+own+"]:81", silence); !unanswered(err) {
+		t.Errorf("another port of the container: want silence, got %v", err)
+	}
+	wantOut(t, h.Run("port", "web"), "80/tcp -> 0.0.0.0:8080")
+	wantOut(t, h.Run("port", "--explain", "web"), "80/tcp -> 0.0.0.0:8080: everybody who reaches this host\n"+
+		"80/tcp -> ["+own+"]:80: everybody who has a route to it\nRules of the administrator in the chain DOCKER-USER may narrow this.")
+	fails(t, h.Run("port", "add", "web", "8081:81"), 1, "network mixed is routed")
+	fails(t, h.Run("port", "rm", "web", "8080:80"), 1, "network mixed is routed")
+	wantOut(t, h.Run("port", "add", "web", "0.0.0.0:8081:80"), "80/tcp -> 0.0.0.0:8081")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8081"+addrPage, outside)
+	must(t, h.Outside("ip", "route", "del", "fd00:8::/64"))
+}
+
+// TestPortsChangeFamily with the network that has them, and stay where they cannot.
+func TestPortsChangeFamily(t *testing.T) {
+	t.Parallel()
+	h := ipv6Host(t)
+	runWeb(t, h, "web", "--net", "bridge", "--net", "six", "-p", "8080:80", "-p", "127.0.0.1:9000:80")
+	if column := portsOf(t, h, "web"); column != "0.0.0.0:8080->80/tcp, 127.0.0.1:9000->80/tcp" {
+		t.Errorf("PORTS is %s", column)
+	}
+	fails(t, h.Run("network", "disconnect", "bridge", "web"), 1, "cannot publish 127.0.0.1:9000->80/tcp on network six: it has no IPv4")
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	must(t, h.Run("port", "rm", "web", "127.0.0.1:9000:80"))
+	for range 2 {
+		must(t, h.Run("network", "disconnect", "bridge", "web"))
+		wantOut(t, h.Run("port", "web"), "80/tcp -> [::]:8080")
+		wantAddr(t, h, host.Outside, host6Port("8080"), outside6)
+		wantAddr(t, h, host.Inside, "http://[::1]:8080"+addrPage, "fd00:6::1")
+		must(t, h.Run("network", "connect", "bridge", "web"))
+		wantOut(t, h.Run("port", "web"), "80/tcp -> 0.0.0.0:8080")
+		wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	}
+	must(t, h.Run("restart", "-t", "0", "web"))
+	wantOut(t, h.Run("port", "web"), "80/tcp -> 0.0.0.0:8080")
+}
