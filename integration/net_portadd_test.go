@@ -295,4 +295,8 @@ func TestAddedPortGainsAFamily(t *testing.T) {
 	wantOut(t, h.Run("port", "web", "80"), "0.0.0.0:8080\n[::]:8080\n127.0.0.1:8081")
 	must(t, h.Run("port", "rm", "web", "8080:80"))
 	wantOut(t, h.Run("port", "web", "80"), "127.0.0.1:8081")
+	// As a default, 0.0.0.0 means all addresses of both families, later too.
+	must(t, h.Run("--publish-ip", "0.0.0.0", "port", "add", "web", "8082:82"))
+	must(t, h.Run("restart", "-t", "0", "web"))
+	wantOut(t, h.Run("port", "web", "82"), "0.0.0.0:8082\n[::]:8082")
 }

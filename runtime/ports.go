@@ -140,7 +140,8 @@ func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mappi
 	wishes := slices.Clone(req.Ports)
 	for i := range wishes {
 		if !wishes[i].HostIP.IsValid() {
-			wishes[i].HostIP = req.HostIP
+			// As a default 0.0.0.0 is for both families, and so it must stay.
+			wishes[i].HostIP, wishes[i].Dual = req.HostIP, req.HostIP == netip.IPv4Unspecified()
 		}
 	}
 	m.wishes = append(m.wishes, wishes...)
