@@ -194,11 +194,17 @@ func TestNoICCOnIPv6(t *testing.T) {
 		create6(t, h, "red", 1, "-o", "icc=false")
 		must(t, h.Run("network", "create", "--ipv6", "--ipv4=false", "--subnet", "fd17:2::/64", "-o", "icc=false", "six"))
 		for _, n := range []string{"red", "six"} {
-			one, two := runWeb(t, h, n+"1", "--net", n), runWeb(t, h, n+"2", "--net", n)
+			port := map[string]int{"red": 8080, "six": 8081}[n]
+			one, two := runWeb(t, h, n+"1", "--net", n), runWeb(t, h, n+"2", "--net", n, "-p", fmt.Sprint(port, ":80"))
 			gateway6, ip := map[string]string{"red": net1Gateway, "six": "fd17:2::1"}[n], ownIP6(t, h, n+"2")
 			reaches(t, n+" to the host", from(h, one, page6(gateway6, 8000)), ownIP6(t, h, n+"1"))
 			reaches(t, n+" to the outside", from(h, one, page6(outside6, 8000)), host6)
 			reaches(t, "the host to "+n, from(h, host.Inside, page6(ip, 80)), gateway6)
+			for what, pid := range map[string]int{"a neighbour": one, "itself": two} {
+				reaches(t, n+": "+what+" through the published port", from(h, pid, page6(host6, port)), gateway6)
+				reaches(t, n+": "+what+" through the port at the gateway", from(h, pid, page6(gateway6, port)), gateway6)
+			}
+			reaches(t, n+": outside through the published port", from(h, host.Outside, page6(host6, port)), outside6)
 			// The bridge lets no question for the neighbour's address pass.
 			if got, err := getIn(h, one, page6(ip, 80), silence); err == nil {
 				t.Errorf("%s: a neighbour answers: %q", n, got)
