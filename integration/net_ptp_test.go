@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -378,4 +379,68 @@ func TestPtpReload(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	wantOut(t, h.Exec("ip", "route", "show", "root", "10.66.0.0/16"), "")
+}
+
+// TestPtpAtOnce: many containers start and end together, each with its own route.
+func TestPtpAtOnce(t *testing.T) {
+	t.Parallel()
+	h := ptpHost(t)
+	const many = 20
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() {
+			if r := h.Run("run", "-d", "--name", fmt.Sprint("box", i), "--net", "red", "busybox", "sleep", "1000"); r.Code != 0 {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+	all.Wait()
+	routes := strings.Fields(must(t, h.Exec("sh", "-c", "ip route show root 10.66.0.0/24 | grep -v unreachable | cut -d' ' -f1,3 | sort -u | tr ' ' /")))
+	if len(routes) != many {
+		t.Errorf("%d routes for %d containers: %v", len(routes), many, routes)
+	}
+	from := initPid(t, h, "box0")
+	for i := range many {
+		ip := must(t, h.Run("inspect", "-f", "{{.NetworkSettings.Networks.red.IPAddress}}", fmt.Sprint("box", i)))
+		if r := inNet(h, from, "busybox", "ping", "-c", "1", "-W", "3", ip); r.Code != 0 {
+			t.Errorf("%v", r)
+		}
+	}
+	wantOut(t, h.Run("doctor"), "all is well")
+	for i := range many {
+		all.Go(func() {
+			if r := h.Run("rm", "-f", fmt.Sprint("box", i)); r.Code != 0 {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+	all.Wait()
+	wantOut(t, h.Exec("sh", "-c", "ip route show root 10.66.0.0/24 | grep -vc unreachable || true"), "0")
+}
+
+// TestPtpBesideOthersChains: a chain of nftables that drops what mini accepts is named,
+// and the command that doctor prints for it helps.
+func TestPtpBesideOthersChains(t *testing.T) {
+	t.Parallel()
+	h := ptpHost(t)
+	runWeb(t, h, "web", "--net", "red", "-p", "8080:80")
+	must(t, h.Exec("sh", "-ec", "nft add table inet fw; nft 'add chain inet fw forward { type filter hook forward priority 10; policy drop; }'"))
+	if _, err := getFrom(h, host.Outside, "http://192.0.2.1:8080"+addrPage, silence); !unanswered(err) {
+		t.Fatalf("the chain drops nothing: %v", err)
+	}
+	r := h.Run("doctor")
+	wantCode(t, r, 1)
+	var accept []string
+	for line := range strings.Lines(r.Stdout) {
+		if i := strings.Index(line, "nft insert rule inet fw"); i >= 0 {
+			accept = append(accept, strings.TrimSpace(line[i:]))
+		}
+	}
+	if len(accept) == 0 {
+		t.Fatalf("no command would help: %v", r)
+	}
+	must(t, h.Exec("sh", "-ec", strings.Join(accept, "\n")))
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	wantCode(t, h.Run("doctor"), 0)
+	must(t, h.Exec("nft", "delete", "table", "inet", "fw"))
 }

@@ -137,3 +137,50 @@ func TestPtpWithoutDefinition(t *testing.T) {
 		t.Errorf("left: %s\n%s\nbefore:\n%s", routes, w.rules(), before)
 	}
 }
+
+// TestPtpUpAfterCrash: a kill at any step of bringing a network up leaves nothing that
+// the next start does not use, and the next down does not take away.
+func TestPtpUpAfterCrash(t *testing.T) {
+	for _, backend := range []string{"iptables-legacy", NFTables} {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			ctx, before := context.Background(), w.traces()+w.sh("ip -6 route show type unreachable")
+			n := w.ptp(CreateOptions{IPv6: true})
+			up, err := w.m.UpPlan(n)
+			w.must(err)
+			for i := range len(up.Steps) + 1 {
+				w.crashUp(n, i)
+				if i%2 == 0 {
+					w.must(w.m.Up(ctx, n, nil))
+					if mk, err := w.m.isUp(n); mk == nil || err != nil || mk.Bridge != n.cables()+"+" {
+						t.Fatalf("after %d steps the network is %+v, %v", i, mk, err)
+					}
+				}
+				w.must(w.m.Down(ctx, n, nil))
+				if after := w.traces() + w.sh("ip -6 route show type unreachable"); after != before {
+					t.Fatalf("after %d steps is left:\n%s", i, after)
+				}
+			}
+		})
+	}
+}
+
+// TestPtpUnprotected: who has a route reaches the containers, but not containers of
+// other networks, whichever came first.
+func TestPtpUnprotected(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		first := w.start(w.find(Bridge), "first")
+		n := w.ptp(CreateOptions{GatewayMode: "nat-unprotected"})
+		a, b := w.start(n, "a", "8080:80"), w.start(n, "b")
+		last := w.start(w.ptp(CreateOptions{Name: "blue"}), "last")
+		w.serveIn(a)
+		w.routeBack()
+		w.answers("outside to a directly", w.outside, w.addr(a)+":80", outsideAddr)
+		w.answers("b to a", b.ns, w.addr(a)+":80", w.addr(b))
+		for name, box := range map[string]*box{"a container of a bridge": first, "a container of another ptp network": last} {
+			w.blocked(name+" directly", box.ns, w.addr(a)+":80")
+			w.answers(name+" through the port", box.ns, hostAddr+":8080", w.addr(box))
+		}
+		w.leavesNothing(n, a, b, first, last)
+	})
+}

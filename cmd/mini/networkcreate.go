@@ -13,7 +13,7 @@ func networkCreateCommand() *command {
 	return &command{
 		name: "create", args: "NETWORK", min: 1, max: 1, run: runNetworkCreate, short: "Create a network",
 		long:    "The host is not touched until a container, or 'mini network up', needs the network.",
-		example: "mini network create backend\nmini network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ip-range 10.9.0.128/25 --internal db\nmini network create --subnet 10.8.0.0/24 --aux-address router=10.8.0.2 -o gateway_mode=routed lan\nmini network create -o icc=false guests\nmini network create -o bridge_name=br0 office\nmini network create --ipv6 six\nmini network create --ipv6 --subnet fd00:1::/64 --subnet 10.7.0.0/24 both\nmini network create --ipv6 --ipv4=false six-only\nmini network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 --gateway 192.168.1.1 --ip-range 192.168.1.128/28 wire",
+		example: "mini network create backend\nmini network create --subnet 10.9.0.0/24 --gateway 10.9.0.1 --ip-range 10.9.0.128/25 --internal db\nmini network create --subnet 10.8.0.0/24 --aux-address router=10.8.0.2 -o gateway_mode=routed lan\nmini network create -o icc=false guests\nmini network create -o bridge_name=br0 office\nmini network create --ipv6 six\nmini network create --ipv6 --subnet fd00:1::/64 --subnet 10.7.0.0/24 both\nmini network create --ipv6 --ipv4=false six-only\nmini network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 --gateway 192.168.1.1 --ip-range 192.168.1.128/28 wire\nmini network create -d ptp cables",
 		flags: func() flagSet {
 			return flagSet{
 				boolFlag("attachable", "", "Accepted and ignored: containers can always be attached by hand"),

@@ -164,7 +164,7 @@ func (c bridge) guard() Noted {
 	return c.rule("raw", c.Prefix+"-RAW",
 		fmt.Sprintf("-d %s ! -i %s -m addrtype ! --dst-type LOCAL", c.subnet, c.Link), "DROP",
 		"drop direct packets to "+c.subnet.String(),
-		"Containers are reached through published ports or from their own bridge, never by a route to their address. The gateway address stays reachable, as it is the host's.")
+		"Containers are reached through published ports or from their own network, never by a route to their address. The gateway address stays reachable, as it is the host's.")
 }
 
 // between lets containers of other networks be seen by their own address: the
@@ -228,7 +228,7 @@ func (c bridge) sources() []Noted {
 	rules := []Noted{
 		c.rule("nat", "POSTROUTING", fmt.Sprintf("-s %s -o %s -m conntrack --ctstate DNAT", c.subnet, c.Link), "MASQUERADE",
 			"masquerade published ports used from "+c.subnet.String(),
-			"A container that calls a published port of its own bridge must get the answer through the host, or it would not recognise the sender."),
+			"A container that calls a published port of its own network must get the answer through the host, or it would not recognise the sender."),
 		c.near(),
 	}
 	if c.NoMasquerade {
@@ -269,13 +269,13 @@ func (c bridge) published() Noted {
 
 func (c bridge) leave() Noted {
 	return c.rule("filter", c.Prefix+"-FORWARD", "-i "+c.Link, "ACCEPT", "let containers of "+c.Link+" out",
-		"What a protected bridge must not get was dropped one stage before.")
+		"What a protected network must not get was dropped one stage before.")
 }
 
 // last drops what was not accepted before. The host itself is not concerned:
 // what it sends is not forwarded.
 func (c bridge) last() Noted {
-	match, why := c.in(), "Other bridges and the outside have no business here."
+	match, why := c.in(), "Other networks and the outside have no business here."
 	if c.NoICC {
 		match = "-o " + c.Link
 		why += " Nor have the network's own containers: they are kept apart, also when they send through the host."
