@@ -19,9 +19,10 @@ type dockerHost struct {
 	*host.Host
 	t      testing.TB
 	daemon *host.Process
+	flags  []string // more of dockerd's
 }
 
-func newDockerHost(t testing.TB, b host.Backend) *dockerHost {
+func newDockerHost(t testing.TB, b host.Backend, opts ...host.Option) *dockerHost {
 	t.Helper()
 	if _, err := os.Stat("/usr/sbin/dockerd"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -29,7 +30,7 @@ func newDockerHost(t testing.TB, b host.Backend) *dockerHost {
 		}
 		t.Skip("SKIPPED, NOT TESTED: this test needs docker.io")
 	}
-	h := &dockerHost{Host: busyboxHost(t, host.Iptables(b)), t: t}
+	h := &dockerHost{Host: busyboxHost(t, append(opts, host.Iptables(b))...), t: t}
 	const reason = "it is dockerd's"
 	for section, line := range map[string]string{
 		host.SecCgroups: "docker", host.SecRun: "docker|containerd|xtables", host.SecSysctl: "^net/(bridge|ipv6|ipv4)/", host.SecNFT: ".", host.SecTmp: "containerd",
@@ -66,9 +67,10 @@ func (h *dockerHost) startDocker() {
 	if err := os.MkdirAll(h.path(""), 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	h.daemon = h.Start(host.Command{Args: []string{
+	args := []string{
 		"sh", "-c", ownCgroups, "sh", "dockerd", "--data-root", h.path("data"), "--exec-root", h.path("exec"), "-H", "unix://" + h.path("sock"), "-p", h.path("pid"), "--iptables=true",
-	}})
+	}
+	h.daemon = h.Start(host.Command{Args: append(args, h.flags...)})
 	deadline := time.Now().Add(time.Minute)
 	for h.docker("version").Code != 0 {
 		if r := h.daemon.Wait(100 * time.Millisecond); r.Code >= 0 || time.Now().After(deadline) {
@@ -140,7 +142,7 @@ func (h *dockerHost) cleanUp() {
 	must(h.t, h.Run("network", "prune", "-f"))
 	h.docker("rm", "-f", "dweb")
 	h.stopDocker()
-	rules := must(h.t, h.Exec("iptables-save"))
+	rules := must(h.t, h.Exec("sh", "-c", "iptables-save; ip6tables-save"))
 	if strings.Contains(rules, "mini:") {
 		h.t.Errorf("mini left rules:\n%s", rules)
 	}
