@@ -30,6 +30,10 @@ func TestBypassedFirewalls(t *testing.T) {
 			if len(w.notices) != 1 || !strings.HasPrefix(w.notices[0], "ufw is active, but does not filter published ports: 0.0.0.0:8083->80/tcp is open to everybody who reaches this host.") {
 				t.Errorf("it says %q", w.notices)
 			}
+			if note := w.m.Bypassed(w.ports("[::1]:8084:80", "[::]:8085:80")); !strings.Contains(note, ": [::]:8085->80/tcp is open to everybody who reaches this host.") ||
+				!strings.HasSuffix(note, "-p [::1]:… keeps a port on this host") {
+				t.Errorf("of IPv6 it says %q", note)
+			}
 		})
 	}
 }

@@ -22,8 +22,8 @@ const (
 	// lastWords is how long clients may take to hear what a container said before it
 	// ended. Its end waits for them.
 	lastWords = 200 * time.Millisecond
-	// shortage is how long accepting waits when the process, or the host, is out
-	// of descriptors or memory, and nothing tells when it no longer is.
+	// shortage is how long accepting waits after an error: mostly the process, or the
+	// host, is out of descriptors or memory, and nothing tells when it no longer is.
 	shortage = 100 * time.Millisecond
 )
 
@@ -67,14 +67,15 @@ func (r *Relay) answer(d *door) {
 			// It cannot fail, as the door is registered; and if it did nobody could help.
 			_ = r.watch(unix.EPOLL_CTL_MOD, d.fd, d.events())
 			return
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
+			// That one has gone: see accept(2).
+		default:
 			r.waiting[d] = true
 			if r.retry == nil {
 				r.retry = time.AfterFunc(shortage, r.again)
 			}
 			return
 		}
-		// Other errors are of the one connection, see accept(2).
 	}
 	r.waiting[d] = true
 }
@@ -96,7 +97,10 @@ func (d *door) refuse() {
 func (r *Relay) again() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retry = nil
+	if r.retry != nil {
+		r.retry.Stop()
+		r.retry = nil
+	}
 	doors := slices.Collect(maps.Keys(r.waiting))
 	clear(r.waiting)
 	for _, d := range doors {
