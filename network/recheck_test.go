@@ -89,38 +89,49 @@ func TestFlushWhileContainersStart(t *testing.T) {
 	for _, backend := range backends {
 		t.Run(backend, func(t *testing.T) {
 			w := newWorld(t, backend, "0")
-			var err error
-			w.m, err = Open(w.m.opt) // with the tag that the others have
-			w.must(err)
-			defer w.m.Close()
-			before, def := w.traces(), w.find(Bridge)
-			// A start may fail when its rules go while it looks: it says so.
-			c := w.crowd(def, 16, t.Logf)
-			enough := make(chan struct{})
-			go func() { c.ready.Wait(); close(enough) }()
-			for flushed := false; ; flushed = true {
-				select {
-				case <-enough:
-				default:
-					// The program may fail when rules are changed while it looks.
-					w.sh("for t in raw nat filter; do " + backend + " -t $t -F || true; done")
-					time.Sleep(100 * time.Millisecond) // so that somebody gets anywhere
-					continue
-				}
-				if !flushed {
-					t.Fatal("all were ready before the first flush")
-				}
-				break
-			}
-			w.must(w.m.Up(context.Background(), def, nil))
-			w.intact(def)
-			c.end()
-			w.must(w.m.Down(context.Background(), def, nil))
-			w.waitForVeths()
-			if after := w.traces(); after != before {
-				t.Errorf("left behind:\n%s", after)
-			}
+			w.flushWhileStarting(func() *Network { return w.find(Bridge) })
 		})
+		t.Run(backend+", with IPv6", func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			w.flushWhileStarting(func() *Network { return w.both("both", 1) })
+		})
+	}
+}
+
+func (w *world) flushWhileStarting(find func() *Network) {
+	t := w.t
+	var err error
+	w.m, err = Open(w.m.opt) // with the tag that the others have
+	w.must(err)
+	defer w.m.Close()
+	before, n := w.traces(), find()
+	// A start may fail when its rules go while it looks: it says so.
+	c := w.crowd(n, 16, t.Logf)
+	enough := make(chan struct{})
+	go func() { c.ready.Wait(); close(enough) }()
+	for flushed := false; ; flushed = true {
+		select {
+		case <-enough:
+		default:
+			// The program may fail when rules are changed while it looks.
+			for _, ipt := range []string{w.m.opt.IPTables, w.ip6tables()} {
+				w.sh("for t in raw nat filter; do " + ipt + " -t $t -F || true; done")
+			}
+			time.Sleep(100 * time.Millisecond) // so that somebody gets anywhere
+			continue
+		}
+		if !flushed {
+			t.Fatal("all were ready before the first flush")
+		}
+		break
+	}
+	w.must(w.m.Up(context.Background(), n, nil))
+	w.intact(n)
+	c.end()
+	w.must(w.m.Down(context.Background(), n, nil))
+	w.waitForVeths()
+	if after := w.traces(); after != before {
+		t.Errorf("left behind:\n%s", after)
 	}
 }
 
@@ -129,12 +140,15 @@ func (w *world) intact(n *Network) {
 	w.t.Helper()
 	eps, err := w.m.Endpoints(n)
 	w.must(err)
-	rules := w.sh(w.m.opt.IPTables + " -t nat -S DOCKER")
+	rules := map[bool]string{false: w.sh(w.m.opt.IPTables + "-save -t nat"), true: w.sh(w.ip6tables() + "-save -t nat")}
 	for _, ep := range eps {
+		if len(ep.Rules) != len(n.ruleFamilies()) {
+			w.t.Errorf("%s has the rules %v, want one for each family", ep.ContainerName, ep.Rules)
+		}
 		for _, r := range ep.Rules {
 			match := fmt.Sprintf("--dport %d ", ep.Ports[0].HostPort)
-			if got := strings.Count(rules, match); got != 1 {
-				w.t.Errorf("%d rules for %v:\n%s", got, r.Spec, rules)
+			if got := strings.Count(rules[r.V6], match); got != 1 {
+				w.t.Errorf("%d rules for %s:\n%s", got, r.AddCommand(), rules[r.V6])
 			}
 		}
 	}
