@@ -20,6 +20,11 @@
 // On the way out DOCKER-OUT masquerades what leaves for the world, and rules in
 // POSTROUTING itself what must come back through the host.
 //
+// Rules and chains of IPv6 say so, and are made by the same functions: what differs
+// is in family.go, and what is in those functions for one family only has its reason
+// beside it. [Tool] takes lists of both and gives each family's to its program, in a
+// transaction of its own. It looks for ip6tables when it meets the first one of IPv6.
+//
 // Every rule carries a comment `mini:<owner>`. A rule is removed by its exact
 // recorded text, never by its position, and a chain only when it is empty.
 package firewall
