@@ -153,8 +153,8 @@ func echoUDP(t testing.TB, h *host.Host, pid int, addr string) {
 	t.Helper()
 	var conn net.PacketConn
 	network := "udp4"
-	if strings.HasPrefix(addr, "[") {
-		network = "udp6"
+	if strings.HasPrefix(addr, "[::]") {
+		network = "udp" // both families
 	}
 	err := h.InNetnsOf(pid, func() (err error) {
 		conn, err = net.ListenPacket(network, addr)

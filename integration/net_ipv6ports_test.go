@@ -259,7 +259,9 @@ func TestUDPFlowSurvivesARestart6(t *testing.T) {
 	t.Parallel()
 	h := ipv6Host(t)
 	echoUDP(t, h, runIdle(t, h, "web", "--net", "both", "-p", "5353:53/udp"), "[::]:53")
-	survives(t, h, "["+host6+"]:5353", "[::]:53")
+	for _, addr := range []string{"[" + host6 + "]:5353", "192.0.2.1:5353"} {
+		survives(t, h, addr, "[::]:53")
+	}
 	if got, err := askUDP(h, host.Inside, "[::1]:5353"); err != nil || got != gateway6 {
 		t.Errorf("at [::1] it sees %q, %v", got, err)
 	}
