@@ -184,3 +184,24 @@ func TestPtpUnprotected(t *testing.T) {
 		w.leavesNothing(n, a, b, first, last)
 	})
 }
+
+// TestPtpMovesAway: a Docker that comes takes the chains; the rules of ptp networks
+// move with all others.
+func TestPtpMovesAway(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	n := w.ptp(CreateOptions{})
+	a := w.start(n, "a", "8080:80")
+	w.serveIn(a)
+	w.sh("ipt=iptables-nft" + dockerComes)
+	w.blocked("outside while the chains are Docker's", w.outside, hostAddr+":8080")
+	w.must(w.m.Reload(context.Background(), n, nil))
+	w.answers("outside after the move", w.outside, hostAddr+":8080", outsideAddr)
+	if rules := w.sh("iptables-nft -S MINI-BRIDGE"); !strings.Contains(rules, "-o "+n.cables()+"+") {
+		t.Errorf("in MINI-BRIDGE:\n%s", rules)
+	}
+	w.stop(a)
+	w.must(w.m.Remove(context.Background(), n, nil))
+	if rules := w.sh("iptables-nft-save"); strings.Contains(rules, "mini:") {
+		t.Errorf("left:\n%s", rules)
+	}
+}
