@@ -68,7 +68,9 @@ func bothBridgeNF(t *testing.T, test func(t *testing.T, h *host.Host)) {
 	for _, nf := range []bool{false, true} {
 		t.Run(fmt.Sprintf("bridge-nf-call=%t", nf), func(t *testing.T) {
 			t.Parallel()
-			test(t, busyboxHost(t, host.IPv6(), host.BridgeNF(nf)))
+			h := busyboxHost(t, host.IPv6(), host.BridgeNF(nf))
+			wantOut(t, h.Run("info", "-f", "{{.BridgeNfIp6tables}}"), fmt.Sprint(nf))
+			test(t, h)
 		})
 	}
 }

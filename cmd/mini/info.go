@@ -39,6 +39,7 @@ type infoJSON struct {
 	StateDir          string
 	IPv4Forwarding    bool
 	BridgeNfIptables  bool
+	BridgeNfIp6tables bool
 	IPTables          string
 	FirewallBackend   firewallJSON
 	Name              string
@@ -70,8 +71,8 @@ func (c *call) collectInfo(rt *runtime.Runtime) (*infoJSON, error) {
 		Driver: "overlay", CgroupVersion: cgroupLayout("/sys/fs/cgroup"), Architecture: goruntime.GOARCH,
 		NCPU: goruntime.NumCPU(), DockerRootDir: absolute(opt.Root), StateDir: absolute(opt.State),
 		IPv4Forwarding:   sysctlIsOne("net/ipv4/ip_forward"),
-		BridgeNfIptables: sysctlIsOne("net/bridge/bridge-nf-call-iptables"),
-		OperatingSystem:  osName("/etc/os-release"), IPTables: iptablesBackend(os.Getenv("PATH")), ServerVersion: version,
+		BridgeNfIptables: sysctlIsOne("net/bridge/bridge-nf-call-iptables"), BridgeNfIp6tables: sysctlIsOne("net/bridge/bridge-nf-call-ip6tables"),
+		OperatingSystem: osName("/etc/os-release"), IPTables: iptablesBackend(os.Getenv("PATH")), ServerVersion: version,
 	}
 	if info.StateDir == "" {
 		info.StateDir = runtime.DefaultState
@@ -130,6 +131,7 @@ func (info *infoJSON) text() string {
 	line("iptables", info.IPTables)
 	line("IPv4 Forwarding", info.IPv4Forwarding)
 	line("bridge-nf-call-iptables", info.BridgeNfIptables)
+	line("bridge-nf-call-ip6tables", info.BridgeNfIp6tables)
 	line("Kernel Version", info.KernelVersion)
 	line("Operating System", info.OperatingSystem)
 	line("Architecture", info.Architecture)
