@@ -113,6 +113,9 @@ func meet(up, later met) {
 
 // placePorts decides what becomes of the ports that a container publishes.
 func (m *Manager) placePorts(n *Network, ep *Endpoint) {
+	if n.InhibitIPv4 && !n.Internal && slices.ContainsFunc(ep.Ports, port.Mapping.Has4) {
+		m.opt.Notice("the host has no address on network " + n.Name + ": published ports of " + ep.ContainerName + " answer only if it has a route to the subnet " + n.Subnet.String())
+	}
 	switch {
 	case len(ep.Ports) == 0:
 	case n.Driver == DriverMacvlan:
