@@ -11,16 +11,18 @@ import (
 	"github.com/minirt/mini/plan"
 )
 
-// hasRule looks in the listing first. The program has the last word: it knows
-// rules that are printed otherwise than they were given.
-func (d *doctor) hasRule(r firewall.Rule) bool {
-	if d.rules.Find(r) >= 0 {
+func (d *doctor) hasRule(r firewall.Rule) bool { return d.m.stands(d.rules, r) }
+
+// stands looks for a rule in a listing first. The driver has the last word: it
+// knows rules that are printed otherwise than they were given.
+func (m *Manager) stands(listing *firewall.Listing, r firewall.Rule) bool {
+	if listing.Find(r) >= 0 {
 		return true
 	}
-	if !d.rules.Has(r.Home()) {
+	if !listing.Has(r.Home()) {
 		return false
 	}
-	ok, err := d.m.fw().Has(r)
+	ok, err := m.fw().Has(r)
 	return ok && err == nil
 }
 

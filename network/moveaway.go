@@ -2,9 +2,7 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/minirt/mini/network/firewall"
@@ -44,16 +42,21 @@ func (m *Manager) dockerCame(s chainState) (bool, error) {
 	return false, nil
 }
 
-// moveAway moves to other chains if a Docker came. The caller holds networks.lock.
+// moveAway moves to other chains if a Docker came, and brings rules of another
+// version of mini up to date. The caller holds networks.lock.
 func (m *Manager) moveAway(ctx context.Context, observe plan.Observer) error {
 	s, err := m.chainState()
 	if err != nil {
 		return err
 	}
-	if came, err := m.dockerCame(s); !came || err != nil {
+	came, err := m.dockerCame(s)
+	switch {
+	case err != nil:
 		return err
+	case came:
+		return m.moveNow(ctx, s, nil, observe)
 	}
-	return m.moveNow(ctx, s, nil, observe)
+	return m.renew(ctx, s, observe)
 }
 
 // moveNow moves to chains whose names are free in the families that have chains, and
@@ -71,7 +74,13 @@ func (m *Manager) moveNow(ctx context.Context, s chainState, more []bool, observ
 // networks.lock.
 func (m *Manager) makeRoom(ctx context.Context, n *Network, observe plan.Observer) error {
 	s, err := m.chainState()
-	if err != nil || !s.active() || m.opt.ChainPrefix != "" {
+	if err != nil || !s.active() {
+		return err
+	}
+	if err := m.renew(ctx, s, observe); err != nil || m.opt.ChainPrefix != "" {
+		return err
+	}
+	if s, err = m.chainState(); err != nil {
 		return err
 	}
 	if s.Moving { // a mini was killed meanwhile
@@ -106,22 +115,25 @@ func (m *Manager) movePlan(s chainState, more []bool) (plan.Plan, error) {
 	}
 	p := plan.Plan{Title: "leave the chains " + dockerPrefix + " to Docker"}
 	p.Add(v.stepRecord())
-	var missing []firewall.NotedChain
-	for _, c := range v.after.bases(m.owner).Chains {
-		if c.Name != firewall.UserChain {
-			missing = append(missing, c)
-		}
-	}
 	old, err := v.oldChains()
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	p.Add(stepChains(m.fw(), missing), v.stepSwap(), v.stepLeave(old))
+	p.Add(stepChains(m.fw(), v.chains()), v.stepSwap(), v.stepLeave(old))
 	return p, nil
 }
 
+// chains gives those of after, but for the administrator's.
+func (v *move) chains() (all []firewall.NotedChain) {
+	for _, c := range v.after.bases(v.m.owner).Chains {
+		if c.Name != firewall.UserChain {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 func (m *Manager) planMove(s chainState, more []bool) (*move, error) {
-	v := &move{m: m, before: s}
 	prefix := s.Prefix
 	if !s.Moving {
 		var err error
@@ -129,6 +141,12 @@ func (m *Manager) planMove(s chainState, more []bool) (*move, error) {
 			return nil, err
 		}
 	}
+	return m.planMoveTo(s, prefix)
+}
+
+// planMoveTo gives all rules anew, in chains of a prefix.
+func (m *Manager) planMoveTo(s chainState, prefix string) (*move, error) {
+	v := &move{m: m, before: s}
 	v.after = s
 	v.after.Prefix = prefix
 	for _, v6 := range s.families() {
@@ -162,6 +180,9 @@ func (v *move) addNetwork(n *Network, prefix string) error {
 	for _, r := range firewall.Bridge(n.rules(mk)) {
 		mk.Rules = append(mk.Rules, r.Rule)
 	}
+	if slices.ContainsFunc(n.ruleFamilies(), func(v6 bool) bool { return !v.after.up(v6) }) {
+		mk.Ready = false // a mini that knew no IPv6 brought it up: it comes up once more
+	}
 	v.marks[n.ID] = mk
 	v.drop, v.add = append(v.drop, old...), append(v.add, v.after.standing(mk.Rules)...)
 	eps, err := v.m.Endpoints(n)
@@ -177,35 +198,6 @@ func (v *move) addNetwork(n *Network, prefix string) error {
 		v.eps, v.add = append(v.eps, &ep), append(v.add, ep.Rules...)
 	}
 	return nil
-}
-
-// write puts the records on disk, with more rules that may exist.
-func (v *move) write(more []firewall.Rule, moving bool) error {
-	s := v.after
-	s.Moving = moving
-	if moving {
-		s.Rules = append(slices.Clone(s.Rules), missingIn(s.Rules, v.before.Rules)...)
-		s.Chains = append(slices.Clone(s.Chains), v.before.Chains...)
-	}
-	errs := []error{replaceJSON(v.m.chainPath(), s)}
-	for _, id := range slices.Sorted(maps.Keys(v.marks)) {
-		mk := *v.marks[id]
-		mk.Rules = append(slices.Clone(mk.Rules), ownedLike(mk.Rules, missingIn(mk.Rules, more))...)
-		errs = append(errs, replaceJSON(v.m.markPath(&Network{ID: id}), &mk))
-	}
-	for _, ep := range v.eps {
-		now := *ep
-		now.Rules = append(slices.Clone(ep.Rules), ownedLike(ep.Rules, missingIn(ep.Rules, more))...)
-		if err := v.m.save(&now); !errors.Is(err, ErrNotFound) { // else it has gone meanwhile
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// ownedLike gives those of rules that have the tag that like has.
-func ownedLike(like, rules []firewall.Rule) []firewall.Rule {
-	return slices.DeleteFunc(rules, func(r firewall.Rule) bool { return len(like) == 0 || r.Owner() != like[0].Owner() })
 }
 
 func (v *move) stepRecord() plan.Step {
@@ -233,7 +225,7 @@ func (v *move) stepSwap() plan.Step {
 		}
 		var drop []firewall.Rule
 		for _, r := range slices.Concat(v.drop, v.add) {
-			if now.Find(r) >= 0 && !containsRule(drop, r) {
+			if v.m.stands(now, r) && !containsRule(drop, r) {
 				drop = append(drop, r)
 			}
 		}
