@@ -104,7 +104,7 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 	case opRemove:
 		return decodeAnd(req, func(o RemoveOptions) error { return m.remove(conn, o) })
 	}
-	return fmt.Errorf("unknown operation %q", req.Op)
+	return fmt.Errorf("unknown operation %q: the monitor of container %s is of another version of mini; restart the container", req.Op, short(m.req.ID))
 }
 
 // rewire carries out a request that changes the networking.
