@@ -82,7 +82,7 @@ func (f *File) dropNamed(a netip.Addr, owner Owner) (bool, error) {
 // named lists the addresses without a bit that have an owner, in order. What
 // somebody else put into the directory is passed over.
 func (f *File) named() ([]namedLease, error) {
-	if f.space.subnet.Addr().Is4() {
+	if !f.space.v6 {
 		return nil, nil // each has a bit
 	}
 	entries, err := os.ReadDir(f.path + NamedSuffix)

@@ -11,6 +11,7 @@ import (
 // given out dynamically; the rest is beyond, and kept by name.
 type space struct {
 	subnet    netip.Prefix
+	v6        bool
 	dynamic   netip.Prefix // Range, or all of the subnet
 	high, low uint64       // the window's first address, see halves
 	size      int
@@ -21,11 +22,11 @@ type space struct {
 }
 
 func newSpace(c Config) *space {
-	s := &space{subnet: c.Subnet, dynamic: c.Subnet, gateway: c.GatewayAddr()}
+	s := &space{subnet: c.Subnet, v6: c.Subnet.Addr().Is6(), dynamic: c.Subnet, gateway: c.GatewayAddr()}
 	if c.Range.IsValid() {
 		s.dynamic = c.Range
 	}
-	if c.Subnet.Addr().Is6() {
+	if s.v6 {
 		s.high, s.low = halves(s.dynamic.Addr())
 		s.size = 1 << min(128-s.dynamic.Bits(), windowBits)
 		s.hi = s.size - 1
@@ -72,7 +73,7 @@ func (s *space) reservedIn(lo, hi int) int {
 
 // addr is the inverse of offset.
 func (s *space) addr(offset int) netip.Addr {
-	if s.subnet.Addr().Is4() {
+	if !s.v6 {
 		return address(uint32(s.low) + uint32(offset))
 	}
 	return joined(s.high, s.low+uint64(offset))
@@ -84,7 +85,7 @@ const outside = -1
 // offset finds a's place in the window: outside, when the subnet has the address
 // and the window has not.
 func (s *space) offset(a netip.Addr) (int, error) {
-	if s.subnet.Addr().Is4() {
+	if !s.v6 {
 		if a = a.Unmap(); a.Is4() {
 			if i := number(a) - uint32(s.low); i < uint32(s.size) {
 				return int(i), nil
@@ -141,7 +142,7 @@ func (s *space) exhausted() error {
 	if s.dynamic != s.subnet {
 		what = fmt.Sprintf("range %s of subnet %s", s.dynamic, s.subnet)
 	}
-	if s.subnet.Addr().Is6() && s.dynamic.Bits() < 128-windowBits {
+	if s.v6 && s.dynamic.Bits() < 128-windowBits {
 		what = fmt.Sprintf("the first %d addresses of %s", s.size, what)
 	}
 	return fmt.Errorf("%s: %w", what, ErrFull)
