@@ -45,6 +45,14 @@ func TestDryRunBuildsWhatMiniBuilds(t *testing.T) {
 		{"ptp with IPv6", host.NFT, []string{"-d", "ptp", "--ipv6", "--subnet", "fd00:1::/64", "red"}, []string{"--net", "red", "-p", "8080:80"}},
 		{"ptp with IPv6 only, nftables", host.Native, []string{"-d", "ptp", "--ipv6", "--ipv4=false", "--subnet", "fd00:1::/64", "red"}, []string{"--net", "red"}},
 		{"none", host.NFT, nil, []string{"--net", "none"}},
+		{"dual-stack", host.NFT, []string{"--ipv6", "--subnet", redSix, "red"}, []string{"--net", "red", "-p", "8080:80", "-p", "127.0.0.1:5353:53/udp"}},
+		{"dual-stack, legacy", host.Legacy, []string{"--ipv6", "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"dual-stack, nftables", host.Native, []string{"--ipv6", "--subnet", redSix, "red"}, []string{"--net", "red", "--ip6", "fd00:1::5:0:0:1", "-p", "8080:80"}},
+		{"IPv6 only", host.NFT, []string{"--ipv6", "--ipv4=false", "--subnet", redSix, "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"IPv6 only, nftables", host.Native, []string{"--ipv6", "--ipv4=false", "--subnet", redSix, "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"IPv4 and IPv6 by two networks", host.NFT, []string{"--ipv6", "--ipv4=false", "red"}, []string{"--net", "bridge", "--net", "red"}},
+		{"no communication, dual-stack", host.NFT, []string{"--ipv6", "-o", "icc=false", "red"}, []string{"--net", "red", "-p", "8080:80"}},
+		{"internal, dual-stack", host.Legacy, []string{"--ipv6", "--internal", "red"}, []string{"--net", "red"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
