@@ -178,7 +178,13 @@ func (c *container) stepChildUp() plan.Step {
 		Why:  "The address came first, so that the link can announce it now.",
 		Cmds: []string{c.inside("link", "set", "dev", name, "up")},
 		Do: func(context.Context) error {
-			return linkErr("switching on the container's", name, c.nl.LinkSetUp(c.link))
+			if err := c.nl.LinkSetUp(c.link); err != nil {
+				return linkErr("switching on the container's", name, err)
+			}
+			if c.ep.IP6.IsValid() {
+				settleIPv6(c.nl, c.ep.IP6)
+			}
+			return nil
 		},
 	}
 }

@@ -1,9 +1,11 @@
 package network
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // How long settle waits at most, and how often it looks.
@@ -47,5 +49,23 @@ func (c *container) settle(m *Manager, mk *mark) error {
 			time.Sleep(settlePause)
 		}
 	}
+	if c.ep.IP6.IsValid() {
+		settleIPv6(c.nl, c.ep.IP6)
+	}
 	return nil
+}
+
+// settleIPv6 waits until an IPv6 address that a link got, and which is on, is the
+// kernel's own. A worker joins the multicast group at which neighbours ask for it,
+// and adds the local route, also without duplicate address detection: see
+// addrconf_dad_work in the kernel's net/ipv6/addrconf.c. A neighbour who asks before
+// gets no answer, and asks again a second later.
+func settleIPv6(h *netlink.Handle, ip netip.Addr) {
+	for range settleTries {
+		routes, err := h.RouteGet(ip.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return
+		}
+		time.Sleep(settlePause)
+	}
 }

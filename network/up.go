@@ -188,6 +188,11 @@ func (m *Manager) markReady(n *Network, mk *mark) error {
 	if err != nil {
 		return linkErr("looking for bridge", mk.Bridge, err)
 	}
+	for _, a := range n.bridgeAddresses(mk) {
+		if a.Addr().Is6() {
+			settleIPv6(h, a.Addr())
+		}
+	}
 	mk.Index, mk.Ready = link.Attrs().Index, true
 	return replaceJSON(m.markPath(n), mk)
 }
