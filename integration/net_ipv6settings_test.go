@@ -71,7 +71,7 @@ func TestStartRepairsIPv6(t *testing.T) {
 		bridge := networkField(t, h, "red", `{{index .Options "com.docker.network.bridge.name"}}`)
 		for script, note := range map[string]string{
 			"sysctl -q -w net.ipv6.conf.all.forwarding=0": "somebody switched forwarding off: it is switched on again",
-			"ip link del " + bridge:                        "",
+			"ip link del " + bridge:                       "",
 		} {
 			must(t, h.Exec("sh", "-ec", script))
 			r := h.Run("run", "--rm", "--net", "red", "busybox", "ping", "-6", "-c", "1", "-W", "3", worldSix)
