@@ -22,6 +22,7 @@ func (d *doctor) checkForeign() {
 	d.checkHooks()
 	d.checkTakenPorts()
 	d.checkDocker()
+	d.checkVersion()
 	d.checkManagers()
 	d.fine(at, "the host", "no other program stands in the way")
 }

@@ -86,3 +86,17 @@ func (v *move) stepForget() plan.Step {
 		},
 	}
 }
+
+// checkVersion finds rules of another version of mini.
+func (d *doctor) checkVersion() {
+	old, err := d.m.outdated(d.shared)
+	if !old || err != nil {
+		return
+	}
+	d.add(NewFinding("the firewall", "its rules were made by another version of mini", "they lack what is new",
+		plan.Step{
+			Name: "bring mini's rules up to date", Why: "The next start would do it, too.",
+			Cmds: []string{"mini network reload"},
+			Do:   func(ctx context.Context) error { return d.m.moveAway(ctx, nil) },
+		}))
+}

@@ -94,7 +94,7 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// TestRenewByOthers: a reload does it, and another network that comes up.
+// TestRenewByOthers: a reload does it, doctor, and another network that comes up.
 func TestRenewByOthers(t *testing.T) {
 	for _, backend := range drivers {
 		t.Run(backend, func(t *testing.T) {
@@ -106,6 +106,16 @@ func TestRenewByOthers(t *testing.T) {
 			w.must(w.m.Reload(ctx, def, nil))
 			if got := w.chains(); got != want {
 				t.Errorf("reloaded:\n%s\nwant\n%s", got, want)
+			}
+			w.older(def)
+			found, err := w.m.Diagnose(ctx, Census{})
+			w.must(err)
+			if wrong := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return !isWrong(f) }); len(wrong) != 1 || !strings.Contains(wrong[0].What, "another version") {
+				t.Errorf("doctor found %+v", wrong)
+			}
+			w.must(w.m.Repair(ctx, found, nil))
+			if got := w.chains(); got != want {
+				t.Errorf("repaired by doctor:\n%s\nwant\n%s", got, want)
 			}
 			w.must(w.m.Up(ctx, web, nil))
 			both := w.rules()
