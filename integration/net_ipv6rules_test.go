@@ -243,6 +243,11 @@ func TestIPv6GatewayModes(t *testing.T) {
 		for what, addr := range map[string]string{"routed": ip, "unprotected": bareIP} {
 			silent(t, "another network to the "+what+" one", from(h, other, page6(addr, 80)))
 		}
+		// Whichever network comes first.
+		create6(t, h, "late", 4)
+		late := runWeb(t, h, "late1", "--net", "late")
+		silent(t, "a later network to the unprotected one", from(h, late, page6(bareIP, 80)))
+		reaches(t, "the unprotected network, once more", from(h, host.Outside, page6(bareIP, 80)), outside6)
 		silent(t, "outside to a protected network", from(h, host.Outside, page6(ownIP6(t, h, "other1"), 80)))
 	})
 }

@@ -89,35 +89,48 @@ func (w *world) moved() {
 }
 
 // TestMakeRoom: somebody has chains DOCKER of IPv6 only, and the first network with
-// IPv6 comes when mini's chains DOCKER of IPv4 are in use: all move.
+// IPv6 comes when mini's chains DOCKER of IPv4 are in use: all move, also when the
+// first try is cut short.
 func TestMakeRoom(t *testing.T) {
-	for _, backend := range backends {
-		t.Run(backend, func(t *testing.T) {
-			w := newWorld(t, backend, "0")
-			ctx, ipt := context.Background(), w.ip6tables()
-			theirs := "-t nat -N DOCKER; " + ipt + " -t nat -A PREROUTING -j DOCKER; " + ipt + " -t nat -A DOCKER -p tcp --dport 1 -j RETURN"
-			w.sh(ipt + " " + theirs)
-			before := w.traces()
-			def, both := w.find(Bridge), w.both("both", 1)
-			a := w.start(def, "a", "8080:80")
-			w.serveIn(a)
-			if mk, err := w.m.readMark(def); err != nil || mk.Prefix != "DOCKER" {
-				t.Fatalf("the first network is %+v, %v", mk, err)
-			}
-			b := w.start(both, "b", "8081:80")
-			w.serveIn(b)
-			w.moved()
-			w.answers("outside to a", w.outside, hostAddr+":8080", outsideAddr)
-			w.answers("outside to b", w.outside, hostAddr+":8081", outsideAddr)
-			w.stop(a)
-			w.stop(b)
-			w.must(w.m.Down(ctx, def, nil))
-			w.must(w.m.Remove(ctx, both, nil))
-			w.waitForVeths()
-			if after := w.traces(); after != before {
-				t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
-			}
-		})
+	for backend, most := range map[string]int{"iptables-legacy": 5, "iptables-nft": 1} {
+		for steps := range most {
+			t.Run(fmt.Sprintf("%s, after %d steps", backend, steps), func(t *testing.T) {
+				newWorld(t, backend, "0").makeRoom(steps)
+			})
+		}
+	}
+}
+
+func (w *world) makeRoom(steps int) {
+	w.t.Helper()
+	ctx, ipt := context.Background(), w.ip6tables()
+	w.sh(ipt + " -t nat -N DOCKER; " + ipt + " -t nat -A PREROUTING -j DOCKER; " + ipt + " -t nat -A DOCKER -p tcp --dport 1 -j RETURN")
+	before := w.traces()
+	def, both := w.find(Bridge), w.both("both", 1)
+	a := w.start(def, "a", "8080:80")
+	w.serveIn(a)
+	s, err := w.m.chainState()
+	w.must(err)
+	if s.Prefix != "DOCKER" {
+		w.t.Fatalf("the chains of the first network are %+v", s)
+	}
+	p, err := w.m.movePlan(s, []bool{true})
+	w.must(err)
+	for _, step := range p.Steps[:steps] {
+		w.must(step.Do(ctx)) // then it is killed
+	}
+	b := w.start(both, "b", "8081:80")
+	w.serveIn(b)
+	w.moved()
+	w.answers("outside to a", w.outside, hostAddr+":8080", outsideAddr)
+	w.answers("outside to b", w.outside, hostAddr+":8081", outsideAddr)
+	w.stop(a)
+	w.stop(b)
+	w.must(w.m.Down(ctx, def, nil))
+	w.must(w.m.Remove(ctx, both, nil))
+	w.waitForVeths()
+	if after := w.traces(); after != before {
+		w.t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
 }
 

@@ -65,6 +65,38 @@ func TestMixedLists(t *testing.T) {
 	})
 }
 
+// TestRulesAreReadAsWritten: a listing has each rule in the words in which it was
+// given, so that nobody must ask the program for it.
+func TestRulesAreReadAsWritten(t *testing.T) {
+	everywhere(t, func(t *testing.T, tool *Tool, f family) {
+		s, ctx := samples(t)[f], context.Background()
+		base := Base("DOCKER", "host", bool(f))
+		for _, c := range base.Chains {
+			must(t, ensureChain(tool, c.Chain))
+		}
+		var all []Rule
+		for _, r := range base.Rules {
+			all = append(all, r.Rule)
+		}
+		_, cfgs := s.networks()
+		for _, c := range cfgs {
+			for _, r := range Bridge(c) {
+				all = append(all, r.Rule)
+			}
+		}
+		all = append(all, Publish("DOCKER", "a1b2c3d4e5f6:web", s.ports, s.ip, s.ip6)...)
+		all = append(all, Open("DOCKER", "a1b2c3d4e5f6:web", s.ports, s.ip, s.ip6)...)
+		must(t, tool.AddAll(ctx, all))
+		l, err := tool.Listing(ctx, true)
+		must(t, err)
+		for _, r := range all {
+			if l.Find(r) < 0 {
+				t.Errorf("not found: %s", r.AddCommand())
+			}
+		}
+	})
+}
+
 // install makes programs in a directory: each runs another one, and notes that in
 // the file ran. It gives the path of iptables.
 func install(t *testing.T, programs map[string]string) (path string) {
