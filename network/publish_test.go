@@ -65,7 +65,7 @@ func TestPortsOfOneContainerLeaveEachOtherRoom(t *testing.T) {
 func TestDefaultHostAddress(t *testing.T) {
 	w := makeWorld(t, "iptables-nft", "0")
 	_, err := w.m.Create(CreateOptions{Name: "bad", Options: map[string]string{hostBinding: "x"}})
-	wantErr(t, "a bad address", err, ErrInvalid, `option com.docker.network.bridge.host_binding_ipv4: "x" is not an IPv4 address`)
+	wantErr(t, "a bad address", err, ErrInvalid, `option com.docker.network.bridge.host_binding_ipv4: "x" is not an IP address`)
 	local := w.create(CreateOptions{Name: "local", Options: map[string]string{hostBinding: "127.0.0.2"}})
 	for _, c := range []struct {
 		network *Network
