@@ -336,7 +336,7 @@ func TestBadPorts(t *testing.T) {
 		"1-3:1-2":         "the host range has 3 ports and the container range 2",
 		"9-8:80":          "ends before it begins",
 		"1:2:3:4":         "too many colons",
-		"1.2.3:80:80":     `"1.2.3" is not an IPv4 address`,
+		"1.2.3:80:80":     `"1.2.3" is not an IP address`,
 		"1-65535:1-65535": "longer than 8192",
 	} {
 		r := h.Run("run", "--rm", "-p", spec, "busybox", "true")
