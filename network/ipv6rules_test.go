@@ -287,60 +287,29 @@ func TestForeignJumps6(t *testing.T) {
 	}
 }
 
-// TestStartRepairsIPv6: whatever somebody did to the rules of IPv6, the next start on
-// a network with IPv6 puts it right; one on a network without it does not look.
-func TestStartRepairsIPv6(t *testing.T) {
-	for _, backend := range backends {
-		t.Run(backend, func(t *testing.T) {
-			w := newWorld(t, backend, "0")
-			ctx, def, both := context.Background(), w.find(Bridge), w.both("both", 1)
-			w.start(both, "a", "8080:80")
-			w.must(w.m.Up(ctx, def, nil))
-			whole := w.rules()
-			for i, hurt := range []string{
-				"for t in raw nat filter; do $ipt -t $t -F; done",
-				"for t in raw nat filter; do $ipt -t $t -F; $ipt -t $t -X; done",
-				"$ipt -F FORWARD", "$ipt -t nat -F PREROUTING", "$ipt -t raw -F PREROUTING", "$ipt -t nat -F OUTPUT", "$ipt -D FORWARD 1",
-			} {
-				w.sh("ipt=" + w.ip6tables() + "\n" + hurt)
-				w.must(w.m.Up(ctx, def, nil))
-				if len(w.notices) != i {
-					t.Errorf("a start without IPv6 after %s says %q", hurt, w.notices[i:])
-				}
-				w.must(w.m.Up(ctx, both, nil))
-				if now := w.rules(); now != whole {
-					t.Errorf("after %s the rules are\n%s\nwant\n%s", hurt, now, whole)
-				}
-				forward := w.sh(w.ip6tables() + " -S FORWARD")
-				w.before(forward, "-j DOCKER-USER", "-j DOCKER-FORWARD")
-				if len(w.notices) != i+1 {
-					t.Errorf("after %s: the notices are %q", hurt, w.notices)
-				}
-			}
-			w.sh(w.ip6tables() + " -I FORWARD -j DROP")
-			w.must(w.m.Up(ctx, both, nil))
-			w.before(w.sh(w.ip6tables()+" -S FORWARD"), "-j DOCKER-FORWARD", "-j DROP")
-		})
+// TestMoveAside6: a subnet of IPv6 that nobody asked for moves when the host has got
+// another use for it; that of IPv4 stays, and one that was asked for does, too.
+func TestMoveAside6(t *testing.T) {
+	w := newWorld(t, "iptables-legacy", "0")
+	ctx := context.Background()
+	n := w.create(CreateOptions{Name: "any", IPv6: true})
+	asked := w.both("asked", 1)
+	for _, subnet := range []netip.Prefix{n.Subnet6, asked.Subnet6} {
+		w.sh("ip -6 route add " + subnet.String() + " dev uplink0")
 	}
-}
-
-// TestStartRepairsTableIP6 is the same for mini's own table.
-func TestStartRepairsTableIP6(t *testing.T) {
-	w := newWorld(t, NFTables, "0")
-	ctx, both := context.Background(), w.both("both", 1)
-	w.start(both, "a", "8080:80", "7000-7003:7000-7003")
-	whole := w.rules()
-	for i, hurt := range []string{
-		"delete table ip6 mini", "flush table ip6 mini", "flush chain ip6 mini filter-FORWARD", "flush chain ip6 mini nat-OUTPUT",
-		"flush ruleset",
-	} {
-		w.sh("nft '" + hurt + "'")
-		w.must(w.m.Up(ctx, both, nil))
-		if now := w.rules(); now != whole {
-			t.Errorf("after %s the rules are\n%s\nwant\n%s", hurt, now, whole)
-		}
-		if len(w.notices) != i+1 {
-			t.Errorf("after %s: the notices are %q", hurt, w.notices)
-		}
+	w.must(w.m.Up(ctx, n, nil))
+	now := w.find("any")
+	if now.Subnet6 == n.Subnet6 || now.Subnet6.Bits() != 64 || now.Subnet != n.Subnet || !now.Subnet6.Contains(now.Gateway6) {
+		t.Errorf("it moved from %s and %s to %s and %s", n.Subnet, n.Subnet6, now.Subnet, now.Subnet6)
 	}
+	if len(w.notices) != 1 || !strings.Contains(w.notices[0], "network any moves from subnet "+n.Subnet.String()+" and "+n.Subnet6.String()) {
+		t.Errorf("the notices are %q", w.notices)
+	}
+	if rules := w.sh("ip6tables-legacy-save"); !strings.Contains(rules, now.Subnet6.String()) || strings.Contains(rules, n.Subnet6.String()) {
+		t.Errorf("the rules are\n%s", rules)
+	}
+	if err := w.m.Up(ctx, asked, nil); err == nil || !strings.Contains(err.Error(), asked.Subnet6.String()) {
+		t.Errorf("a subnet that was asked for, and is in use: %v", err)
+	}
+	w.must(w.m.Down(ctx, now, nil))
 }
