@@ -114,6 +114,7 @@ func (w *world) runScript(script string) {
 	dir := w.t.TempDir()
 	if w.m.opt.Firewall != NFTables {
 		w.must(os.Symlink("/usr/sbin/"+w.m.opt.IPTables, filepath.Join(dir, "iptables")))
+		w.must(os.Symlink("/usr/sbin/"+strings.Replace(w.m.opt.IPTables, "ip", "ip6", 1), filepath.Join(dir, "ip6tables")))
 	}
 	w.sh("export PATH=" + dir + ":$PATH\n" + script)
 }
@@ -141,7 +142,7 @@ func (w *world) ruleset() string {
 	if w.m.opt.Firewall == NFTables {
 		return w.sh("nft -s list ruleset")
 	}
-	return w.sh(fmt.Sprintf("for t in raw nat filter; do echo $t; %s -t $t -S; done", w.m.opt.IPTables))
+	return w.sh(fmt.Sprintf("for p in %s %s; do for t in raw nat filter; do echo $p $t; $p -t $t -S; done; done", w.m.opt.IPTables, strings.Replace(w.m.opt.IPTables, "ip", "ip6", 1)))
 }
 
 func (w *world) pictureIn(ns *os.File) (text string) {

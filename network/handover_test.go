@@ -16,6 +16,7 @@ func (w *world) join(b *box, n *Network, number string) *Endpoint {
 	ctx := context.Background()
 	spec := w.spec(b.ep.ContainerName)
 	spec.ContainerID, spec.Interface, spec.DefaultRoute = b.ep.ContainerID, number, false
+	spec.DefaultRoute6 = false
 	ep, err := w.m.Reserve(n, spec)
 	w.must(err)
 	w.t.Cleanup(func() { ep.Close() })
