@@ -189,7 +189,7 @@ func (m *Manager) explainTaken(n *Network, self string, ip netip.Addr, err error
 		eps, listErr := m.Endpoints(n)
 		for _, ep := range eps {
 			if listErr == nil && slices.Contains(ep.Addresses(), ip) && ep.ContainerID != self {
-				return fmt.Errorf("network %s: address %s is already in use by container %s: %w", n.Name, ip, ep.ContainerName, ipam.ErrTaken)
+				return errorf(ipam.ErrTaken, "network %s: address %s is already in use by container %s", n.Name, ip, ep.ContainerName)
 			}
 		}
 	}
