@@ -23,6 +23,8 @@ var damages6 = []damage{
 	{"ip6tables -I FORWARD -j ACCEPT", "what mini must drop is let through before its rules see it"},
 	{"ip6tables -t nat -A DOCKER -p tcp --dport 7 -m comment --comment mini:$RED -j DNAT --to-destination [fd17:1::2]:7",
 		"chain DOCKER of table nat of IPv6: a rule of mini's is not on record"},
+	{"for ipt in iptables ip6tables; do $ipt -A DOCKER-CT -m comment --comment mini:$RED -j RETURN; done",
+		"chain DOCKER-CT of table filter of IPv6: a rule of mini's is not on record"},
 }
 
 // others6 are rules of others that hurt IPv6, with what takes them away.

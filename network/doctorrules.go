@@ -205,7 +205,7 @@ func (d *doctor) checkLeftovers() {
 	for r, owner := range d.rules.Tagged {
 		if d.isMine(owner) && !containsRule(known, r.Rule()) {
 			d.add(NewFinding(r.Chain.String(), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
-				d.m.stepDropRules("remove the leftover rule "+r.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
+				d.m.stepDropRules("remove the leftover rule "+r.String()+" from "+r.Chain.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(d.unowned)) {

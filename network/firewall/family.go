@@ -26,6 +26,14 @@ func (f family) rule(table, chain, match, owner, target string) Rule {
 	return Rule{V6: bool(f), Table: table, Chain: chain, Spec: append(spec, strings.Fields(target)...)}
 }
 
+// step names what a rule is for in a plan, in which those of both families stand.
+func (f family) step(name string) string {
+	if f {
+		name += " (IPv6)"
+	}
+	return name
+}
+
 // program is the one that changes the family's rules.
 func (f family) program() string {
 	if f {

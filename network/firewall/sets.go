@@ -37,7 +37,7 @@ func Base(prefix, owner string, v6 bool) BaseSet {
 	rule := func(table, chain, match, target, name, why string) Noted {
 		r := f.rule(table, chain, match, owner, target)
 		r.First = chain == "FORWARD" || table == "raw" && chain == "PREROUTING"
-		return Noted{Rule: r, Name: name, Why: why}
+		return Noted{Rule: r, Name: f.step(name), Why: why}
 	}
 	const local = "-m addrtype --dst-type LOCAL"
 	rules := []Noted{rule("raw", "PREROUTING", "", prefix+"-RAW", "guard arriving packets",
@@ -153,7 +153,7 @@ func (c bridge) alone() []Noted {
 }
 
 func (c bridge) rule(table, chain, match, target, name, why string) Noted {
-	return Noted{Rule: c.family.rule(table, chain, match, c.Owner, target), Name: name, Why: why}
+	return Noted{Rule: c.family.rule(table, chain, match, c.Owner, target), Name: c.step(name), Why: why}
 }
 
 // out and in match what leaves the bridge for elsewhere, and what comes from elsewhere.
