@@ -85,11 +85,11 @@ func (d bridgeDriver) detach(ep *Endpoint) []plan.Step {
 	if ep.HostLink == "" {
 		return nil // an intent that was cut short
 	}
-	return []plan.Step{d.m.stepUnplug(ep)}
+	return append([]plan.Step{d.m.stepUnplug(ep)}, d.m.forgetSteps(ep)...)
 }
 
 func (d bridgeDriver) disconnect(ep *Endpoint, _ *os.File) []plan.Step {
-	return []plan.Step{d.m.stepDeleteCable(ep)}
+	return append([]plan.Step{d.m.stepDeleteCable(ep)}, d.m.forgetSteps(ep)...)
 }
 
 func (d bridgeDriver) fit(n *Network, mk *mark) error { return d.m.fitBridge(n, mk) }

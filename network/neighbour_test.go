@@ -1,11 +1,13 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -73,4 +75,32 @@ func (w *world) startAt(n *Network, name, ip, mac string) *box {
 		spec.MAC = hw
 	}
 	return w.startSpec(n, spec)
+}
+
+// TestNeighboursAreForgotten: the host's table of neighbours has no entry of a
+// container that died or left.
+func TestNeighboursAreForgotten(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	n := w.create(CreateOptions{Name: "both", IPv6: true})
+	host, err := netns.Current()
+	w.must(err)
+	defer host.Close()
+	entries := func() string { return w.sh("ip neigh show dev " + n.Bridge + " | grep -v ^fe80 || true") }
+	for i, end := range []func(*box){w.stop, func(b *box) {
+		w.must(w.m.DisconnectPlan(b.ep, b.ns).RunAll(context.Background(), nil))
+		w.must(w.m.Release(b.ep))
+	}} {
+		b := w.start(n, fmt.Sprint("box", i))
+		w.connect("host", host, b.ep.IP6.String())
+		w.reached(host, w.addr(b))
+		for _, ip := range b.ep.Addresses() {
+			if !strings.Contains(entries(), ip.String()+" lladdr "+b.ep.MAC.String()) {
+				t.Errorf("the host does not know %s: %s", ip, entries())
+			}
+		}
+		end(b)
+		if left := entries(); left != "" {
+			t.Errorf("left: %s", left)
+		}
+	}
 }

@@ -105,6 +105,7 @@ func TestResolvConf(t *testing.T) {
 		"loopback and zone": {"nameserver 127.0.0.1\nnameserver ::1\nnameserver fe80::1%eth0\nnameserver 1.1.1.1\n", ResolvOptions{}, head + "nameserver 1.1.1.1\n"},
 		"nothing left":      {"nameserver 127.0.0.1\nsearch a\n", ResolvOptions{}, none + "search a\n"},
 		"empty":             {"", ResolvOptions{}, none},
+		"IPv4 only":         {"nameserver 2620:fe::fe\nnameserver 9.9.9.9\n", ResolvOptions{NoIPv6: true}, head + "nameserver 9.9.9.9\n"},
 		"host network":      {"nameserver 127.0.0.1\n", ResolvOptions{HostNetwork: true}, head + "nameserver 127.0.0.1\n"},
 		"overrides": {"nameserver 9.9.9.9\nsearch a\noptions x\n", ResolvOptions{DNS: addrs("127.0.0.11"), Search: []string{"b"}, Options: []string{"ndots:0"}},
 			head + "nameserver 127.0.0.11\nsearch b\noptions ndots:0\n"},

@@ -89,6 +89,8 @@ type ResolvOptions struct {
 	Options []string
 	// HostNetwork keeps servers on the host's loopback: the container shares it.
 	HostNetwork bool
+	// NoIPv6 leaves out the host's servers of IPv6: the container has none.
+	NoIPv6 bool
 }
 
 // ForContainer gives the container's resolver. Servers that only the host
@@ -96,7 +98,7 @@ type ResolvOptions struct {
 func (r Resolver) ForContainer(o ResolvOptions) Resolver {
 	out := Resolver{Search: r.Search, Options: r.Options}
 	for _, s := range r.Servers {
-		if o.HostNetwork || !s.IsLoopback() && s.Zone() == "" {
+		if o.HostNetwork || !s.IsLoopback() && s.Zone() == "" && (s.Is4() || !o.NoIPv6) {
 			out.Servers = append(out.Servers, s)
 		}
 	}

@@ -108,6 +108,7 @@ func (m *monitor) resolvConf() (string, error) {
 	opt := rootfs.ResolvOptions{
 		DNS: m.c.Config.DNS.Servers, Search: m.c.Config.DNS.Search, Options: m.c.Config.DNS.Options,
 		HostNetwork: m.c.Config.NetworkMode == network.Host,
+		NoIPv6:      !slices.ContainsFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.IP6.IsValid() }),
 	}
 	if !m.hasNames() {
 		host, err := rootfs.ReadHostResolver(os.ReadFile)

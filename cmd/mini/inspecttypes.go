@@ -112,8 +112,13 @@ type networkSettingsJSON struct {
 	Gateway     string
 	IPAddress   string
 	IPPrefixLen int
-	MacAddress  string
-	Networks    map[string]*endpointJSON
+	IPv6Gateway string
+
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+
+	MacAddress string
+	Networks   map[string]*endpointJSON
 }
 
 type endpointJSON struct {
