@@ -131,18 +131,11 @@ func (p *wired) checkInside() error {
 	if err != nil {
 		return err
 	}
-	for _, at := range p.ep.places() {
-		if !at.route {
-			continue
-		}
-		routed, err := hasDefault(h, link, familyOf(at.gateway))
-		if err != nil {
-			return err
-		}
-		if !routed {
-			gaps = append(gaps, gap{what: "has no default route by " + at.gateway.String(), step: p.c.stepRoute(at)})
-		}
+	routes, err := p.missingRoutes(h, link)
+	if err != nil {
+		return err
 	}
+	gaps = append(gaps, routes...)
 	var steps []plan.Step
 	var what []string
 	for _, g := range gaps {
@@ -152,6 +145,23 @@ func (p *wired) checkInside() error {
 		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+strings.Join(what, " and "), "it reaches nobody, or not the world", p.inNamespace(steps...)...))
 	}
 	return nil
+}
+
+// missingRoutes looks for the default routes.
+func (p *wired) missingRoutes(h *netlink.Handle, link netlink.Link) (gaps []gap, err error) {
+	for _, at := range p.ep.places() {
+		if !at.route {
+			continue
+		}
+		routed, err := hasDefault(h, link, familyOf(at.gateway))
+		if err != nil {
+			return nil, err
+		}
+		if !routed {
+			gaps = append(gaps, gap{what: "has no default route by " + at.gateway.String(), step: p.c.stepRoute(at)})
+		}
+	}
+	return gaps, nil
 }
 
 func (p *wired) bridgeInside(h *netlink.Handle, link netlink.Link) (gaps []gap, err error) {

@@ -136,7 +136,7 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.O
 		err = m.serveNames(ctx, observe)
 	}
 	if err == nil {
-		err = m.takeOver(ctx, ep, gws, publisher, observe)
+		err = m.takeFromOthers(ctx, arrival{ep, gws, publisher}, observe)
 		err = errors.Join(err, m.serveNames(ctx, observe)) // host.mini.internal is elsewhere now
 	}
 	if err != nil {

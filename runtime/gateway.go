@@ -143,17 +143,23 @@ func (m *monitor) free(wanted network.Gateway) network.Gateway {
 	return wanted
 }
 
-// takeOver lets an endpoint that has come have what the gateways say, as far as
-// others have it: those that were there, and the publisher among them.
-func (m *monitor) takeOver(ctx context.Context, to *network.Endpoint, gws gateways, publisher *network.Endpoint, observe plan.Observer) error {
+// arrival is an endpoint that has come.
+type arrival struct {
+	ep        *network.Endpoint
+	gws       gateways          // from now on
+	publisher *network.Endpoint // until now, or nil
+}
+
+// takeFromOthers lets an endpoint that has come have what the gateways say, as far
+// as others have it.
+func (m *monitor) takeFromOthers(ctx context.Context, a arrival, observe plan.Observer) error {
 	for _, from := range m.endpoints {
-		if from == to {
+		moves := both(a.gws.of(a.ep.NetworkName), hasOf(from, a.publisher))
+		if from == a.ep {
 			continue
 		}
-		if moves := both(gws.of(to.NetworkName), hasOf(from, publisher)); moves != (network.Gateway{}) {
-			if err := m.handOver(ctx, from, to, moves, gws, observe); err != nil {
-				return err
-			}
+		if err := m.handOver(ctx, move{from, a.ep, moves, a.gws}, observe); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -179,23 +185,34 @@ func (m *monitor) succeed(ctx context.Context, leaving *network.Endpoint, observ
 		return err
 	}
 	for _, to := range m.endpoints {
-		if moves := both(has, gws.of(to.NetworkName)); to != leaving && moves != (network.Gateway{}) {
-			if err := m.handOver(ctx, leaving, to, moves, gws, observe); err != nil {
-				return err
-			}
+		if to == leaving {
+			continue
+		}
+		if err := m.handOver(ctx, move{leaving, to, both(has, gws.of(to.NetworkName)), gws}, observe); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (m *monitor) handOver(ctx context.Context, from, to *network.Endpoint, moves network.Gateway, gws gateways, observe plan.Observer) error {
+// move is what goes from one endpoint to another, maybe nothing.
+type move struct {
+	from, to *network.Endpoint
+	what     network.Gateway
+	gws      gateways // the reason for it
+}
+
+func (m *monitor) handOver(ctx context.Context, mv move, observe plan.Observer) error {
+	if mv.what == (network.Gateway{}) {
+		return nil
+	}
 	ns, err := m.netns()
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
 	return m.r.Networks.Handover(ctx, network.HandoverSpec{
-		From: from, To: to, Namespace: ns, Moves: moves, Why: gws.v4.why, Why6: gws.v6.why,
+		From: mv.from, To: mv.to, Namespace: ns, Moves: mv.what, Why: mv.gws.v4.why, Why6: mv.gws.v6.why,
 		Ports: m.wishes, HostIP: m.c.Config.PublishIP,
 	}, observe)
 }
