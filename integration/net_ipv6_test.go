@@ -170,6 +170,37 @@ func TestIPv6SubnetIsChosen(t *testing.T) {
 	fails(t, h.Run("network", "create", "--ipv6", "--subnet", first, "d"), 1, "overlaps", "network a")
 }
 
+// TestManyOnIPv6AtOnce: containers that start at once, on a host that has IPv6
+// switched off, get addresses of their own and reach each other at once.
+func TestManyOnIPv6AtOnce(t *testing.T) {
+	t.Parallel()
+	eachSix(t, func(t *testing.T, h *host.Host, _ bool) {
+		h.Allow(host.SecSysctl, `^net/ipv6/conf/[^/]+/disable_ipv6 = `, "the test switches IPv6 off")
+		h.Allow(host.SecAddrs, `fd6d:696e::1|::1/128`, "the test switches IPv6 off")
+		h.Allow(host.SecRoutes, `fd6d:696e::|::1/128|dev lo `, "the test switches IPv6 off")
+		must(t, h.Exec("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"))
+		const n = 12
+		name := func(i int) string { return fmt.Sprint("box", i) }
+		for _, r := range atOnce(n, func(i int) host.Result {
+			return h.Run("run", "-d", "--name", name(i), "--net", "red", "busybox", "sleep", "1000")
+		}) {
+			must(t, r)
+		}
+		addrs := map[string]bool{}
+		for i := range n {
+			addrs[must(t, h.Run("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}", name(i)))] = true
+			wantPing(t, h, name(i), name((i+1)%n))
+		}
+		if len(addrs) != n || addrs[""] {
+			t.Errorf("%d containers have the addresses %v", n, addrs)
+		}
+		wantPing(t, h, name(0), "fd00:1::1")
+		for _, r := range atOnce(n, func(i int) host.Result { return h.Run("rm", "-f", name(i)) }) {
+			must(t, r)
+		}
+	})
+}
+
 // TestIPv6Range: addresses come from the range, and not those kept back.
 func TestIPv6Range(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ func (ep *Endpoint) forLinks() (why string, settings []setting) {
 	switch {
 	case ep.IP6.IsValid():
 		why += " ndisc_notify does so for IPv6. The address is mini's to choose: the link takes none from a router's advertisements, and asks nobody whether its own are in use."
-		for _, s := range []setting{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"autoconf", "0"}, {"accept_dad", "0"}, {"ndisc_notify", "1"}} {
+		for _, s := range []setting{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"accept_dad", "0"}, {"ndisc_notify", "1"}} {
 			settings = append(settings, setting{conf + s[0], s[1]})
 		}
 	case hasIPv6():
