@@ -141,6 +141,9 @@ func TestIPv6OfAnotherFamily(t *testing.T) {
 		t.Errorf("nothing is said: %v", r)
 	}
 	wantOut(t, h.Run("network", "inspect", "-f", "{{.EnableIPv6}} {{len .IPAM.Config}}", "plain"), "false 1")
+	// Values may be separated by commas, as with Docker.
+	must(t, h.Run("network", "create", "--ipv6", "--subnet", "fd00:8::/64,10.8.0.0/24", "--gateway", "10.8.0.9,fd00:8::9", "both"))
+	wantOut(t, h.Run("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", "both"), "10.8.0.9 fd00:8::9")
 }
 
 // TestIPv6SubnetIsChosen: without one, each network gets a /64 of the machine's own

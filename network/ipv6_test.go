@@ -164,3 +164,20 @@ func TestIPv6AddressChangesHands(t *testing.T) {
 		}
 	})
 }
+
+// TestDotInTheNameOfABridge: the kernel has a file for the settings of a link of any
+// name.
+func TestDotInTheNameOfABridge(t *testing.T) {
+	w := newWorld(t, "iptables-nft", "0")
+	n := w.create(CreateOptions{Name: "vlan", Bridge: "br.5", IPv6: true})
+	a, b := w.start(n, "a"), w.start(n, "b")
+	w.connect("b to a", b.ns, a.ep.IP6.String())
+	for _, key := range []string{"ipv4/conf/br.5/route_localnet", "ipv6/conf/br.5/forwarding"} {
+		if got := strings.TrimSpace(w.sh("cat /proc/sys/net/" + key)); got != "1" {
+			t.Errorf("%s is %s", key, got)
+		}
+	}
+	w.stop(a)
+	w.stop(b)
+	w.must(w.m.Remove(context.Background(), n, nil))
+}

@@ -110,9 +110,15 @@ func parseReserved(list []string) (map[string]netip.Addr, error) {
 // only, or IPv4 written as IPv6.
 func plain(ip netip.Addr) bool { return ip.Zone() == "" && !ip.Is4In6() }
 
+// listed takes the values of a flag apart that may be given several times, or once
+// with commas between them.
+func listed(values []string) []string {
+	return strings.FieldsFunc(strings.Join(values, ","), func(r rune) bool { return r == ',' })
+}
+
 // parsePrefixes reads up to one prefix of each family.
 func parsePrefixes(flag string, list []string) (v4, v6 netip.Prefix, err error) {
-	for _, s := range list {
+	for _, s := range listed(list) {
 		p, err := netip.ParsePrefix(s)
 		if err != nil || !plain(p.Addr()) {
 			return v4, v6, fmt.Errorf("invalid --%s %q: want an address and a length, such as 10.9.0.0/24 or fd00:9::/64", flag, s)
@@ -131,7 +137,7 @@ func parsePrefixes(flag string, list []string) (v4, v6 netip.Prefix, err error) 
 
 // parseGateways reads up to one address of each family.
 func parseGateways(list []string) (v4, v6 netip.Addr, err error) {
-	for _, s := range list {
+	for _, s := range listed(list) {
 		ip, err := netip.ParseAddr(s)
 		if err != nil || !plain(ip) {
 			return v4, v6, fmt.Errorf("invalid gateway address %q", s)
