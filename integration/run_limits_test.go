@@ -119,3 +119,16 @@ func TestBadLimits(t *testing.T) {
 	}
 	wantOut(t, h.Run("ps", "-aq"), "")
 }
+
+// TestHiddenCgroups: a mount hides the cgroups, as in a sandbox with a /sys of its
+// own. The start ends with an error that names them, and leaves nothing.
+func TestHiddenCgroups(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	for _, kind := range []string{"tmpfs", "sysfs"} {
+		mini := h.Mini("run", "--rm", "--net", "none", "busybox", "true").Args
+		hidden := append([]string{"unshare", "-m", "-n", "sh", "-c", "mount -t " + kind + ` none /sys && exec "$@"`, "sh"}, mini...)
+		fails(t, h.Exec(hidden...), 125, "cgroups")
+	}
+	wantOut(t, h.Run("ps", "-aq"), "")
+}

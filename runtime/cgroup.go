@@ -46,9 +46,25 @@ func v2Mount() (path string, hybrid bool) {
 	return "", true
 }
 
+// checkMounted refuses a host that shows no cgroups, such as a sandbox with a /sys
+// of its own: the library would panic, or make directories that limit nothing.
+func checkMounted() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(cgroupMount, &st); err != nil {
+		return fmt.Errorf("looking for cgroups at %s: %w", cgroupMount, err)
+	}
+	if st.Type == unix.SYSFS_MAGIC {
+		return fmt.Errorf("no cgroups are mounted at %s: containers cannot be limited without them", cgroupMount)
+	}
+	return nil
+}
+
 // makeCgroup makes the container's cgroup, with its limits where that can be
 // done before there is a process.
 func makeCgroup(cgroupsPath string, res *specs.LinuxResources) (*cgroup, error) {
+	if err := checkMounted(); err != nil {
+		return nil, err
+	}
 	mount, v1 := v2Mount()
 	cg := &cgroup{v1: v1, path: cgroupsPath}
 	if mount != "" {

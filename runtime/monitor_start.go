@@ -83,12 +83,14 @@ func (m *monitor) furnish() error {
 }
 
 // cause gives the init's own error when there is one: what else fails then
-// fails because the init is gone.
+// fails because the init is gone. One that is there may wait for us, and is
+// ended: it has nothing to say, and no further use.
 func (m *monitor) cause(err error) error {
 	var ce *nsinit.CallError
 	if errors.As(err, &ce) {
 		return ce
 	}
+	_ = m.signal(int(unix.SIGKILL)) // ESRCH: it ended by itself
 	if own := m.child.AwaitPause(); errors.As(own, &ce) {
 		return own
 	}
