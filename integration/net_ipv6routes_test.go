@@ -100,6 +100,24 @@ func TestGatewaysMove(t *testing.T) {
 	}
 }
 
+// TestPortsOfOneFamily: where the network that publishes has no IPv6, and another one
+// leads there, the user is told.
+func TestPortsOfOneFamily(t *testing.T) {
+	t.Parallel()
+	h := familyHost(t)
+	const note = "ports are published by network four, which has no IPv6, not by six"
+	for flags, want := range map[string]bool{
+		"--net four --net six -p 8080:80": true, "--net six --net four -p 8080:80": true,
+		"--net four --net six": false, "--net four -p 8080:80": false, "--net six -p 8080:80": false,
+		"--net name=both,gw-priority=1 --net six -p 8080:80": false, "--net four --net shut -p 8080:80": false,
+	} {
+		r := h.Run(append(append([]string{"run", "--rm"}, strings.Fields(flags)...), "busybox", "true")...)
+		if must(t, r); strings.Contains(r.Stderr, note) != want {
+			t.Errorf("%s: want a note: %t: %v", flags, want, r)
+		}
+	}
+}
+
 // TestNamesOfBothFamilies: a container asks for names in the networks it is on, and
 // gets the addresses of the families that these have.
 func TestNamesOfBothFamilies(t *testing.T) {

@@ -100,6 +100,20 @@ func (g gateways) give(spec *network.EndpointSpec, has network.Gateway, cfg *Con
 	}
 }
 
+// half says that ports are published by IPv4 alone, though the container has a way to
+// the world by IPv6, on another network. It is empty where that is not so.
+func (r *Runtime) half(gws gateways) (note string, err error) {
+	if gws.v4.name == "" || gws.v6.name == "" || gws.v4.name == gws.v6.name {
+		return "", nil
+	}
+	n, err := r.Networks.Find(gws.v4.name)
+	if err != nil || n.HasIPv6() {
+		return "", err
+	}
+	return fmt.Sprintf("ports are published by network %s, which has no IPv6, not by %s: give a network with both the highest gw-priority to publish for both",
+		gws.v4.name, gws.v6.name), nil
+}
+
 // requests describes the container's place on each of its networks.
 func (r *Runtime) requests(cfg *Config) (out []network.Request, err error) {
 	var gws gateways

@@ -19,6 +19,9 @@ func (m *monitor) reserve() error {
 		return err
 	}
 	m.wishes = m.c.Config.Published()
+	if err := m.tellHalf(); err != nil {
+		return err
+	}
 	for _, req := range requests {
 		ep, err := m.r.Networks.Reserve(req.Network, req.Spec)
 		if err != nil {
@@ -27,6 +30,22 @@ func (m *monitor) reserve() error {
 		m.endpoints = append(m.endpoints, ep)
 	}
 	return nil
+}
+
+// tellHalf tells the user which family ports are not published for.
+func (m *monitor) tellHalf() error {
+	if len(m.c.Config.Networks) < 2 || len(m.wishes) == 0 {
+		return nil
+	}
+	gws, err := m.r.gatewayOf(m.c.Config.Networks)
+	if err != nil {
+		return err
+	}
+	note, err := m.r.half(gws)
+	if note != "" {
+		m.req.Options.Notice(note)
+	}
+	return err
 }
 
 func attachmentSpec(cfg *Config, a NetworkAttachment, number int) network.EndpointSpec {
