@@ -88,10 +88,9 @@ func (c *Container) DisconnectNetwork(_ context.Context, n *network.Network, tel
 	return err
 }
 
-// connectNetwork is ConnectNetwork in the monitor of a running container.
+// connectNetwork is ConnectNetwork in the monitor of a running container. m.mu is
+// held.
 func (m *monitor) connectNetwork(a NetworkAttachment, observe plan.Observer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.ended {
 		return m.notRunning()
 	}
@@ -156,10 +155,8 @@ func (m *monitor) freeInterface() int {
 	}
 }
 
-// disconnectNetwork is DisconnectNetwork in the monitor.
+// disconnectNetwork is DisconnectNetwork in the monitor. m.mu is held.
 func (m *monitor) disconnectNetwork(name string, observe plan.Observer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.endpoints, func(ep *network.Endpoint) bool { return ep.NetworkName == name })
 	if m.ended || i < 0 {
 		return errorf(ErrNotFound, "container %s is not connected to the network %s", m.c.Config.ID, name)

@@ -63,7 +63,7 @@ func (m *monitor) handle(conn *wire.Conn) {
 	if err == nil {
 		err = frame.Decode(&req)
 	}
-	if err != nil {
+	if err != nil || conn.Gone() {
 		conn.Close()
 		return
 	}
@@ -107,8 +107,18 @@ func (m *monitor) dispatch(conn *wire.Conn, req wire.Request) error {
 	return fmt.Errorf("unknown operation %q: the monitor of container %s is of another version of mini; restart the container", req.Op, short(m.req.ID))
 }
 
+// errGone is for a client that left before its request was taken up: it was told,
+// or has decided, that nothing happened. So nothing does. What a monitor has taken
+// up it carries through.
+var errGone = errors.New("the client has gone")
+
 // rewire carries out a request that changes the networking.
 func (m *monitor) rewire(conn *wire.Conn, req wire.Request) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if conn.Gone() { // while another change was made, say
+		return errGone
+	}
 	switch req.Op {
 	case opConnect:
 		return decodeAnd(req, func(a connectRequest) error {
@@ -189,15 +199,24 @@ func (m *monitor) over() bool {
 
 // admitExec runs a command unless the container ends.
 func (m *monitor) admitExec(conn *wire.Conn, cfg ExecConfig) error {
-	m.mu.Lock()
-	if m.ended {
-		m.mu.Unlock()
-		return m.notRunning()
+	if err := m.enterExec(conn); err != nil {
+		return err
 	}
-	m.execs.Add(1)
-	m.mu.Unlock()
 	defer m.execs.Done()
 	m.exec(conn, cfg)
+	return nil
+}
+
+func (m *monitor) enterExec(conn *wire.Conn) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.ended:
+		return m.notRunning()
+	case conn.Gone():
+		return errGone
+	}
+	m.execs.Add(1)
 	return nil
 }
 
@@ -209,8 +228,11 @@ func (m *monitor) notRunning() error {
 func (m *monitor) register(conn *wire.Conn) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.told {
+	switch {
+	case m.told:
 		return m.notRunning()
+	case conn.Gone():
+		return errGone
 	}
 	if m.waiters == nil {
 		m.waiters = map[*wire.Conn]struct{}{}

@@ -119,10 +119,8 @@ func (a *audience) note(text string) {
 	}
 }
 
-// addPorts is AddPorts in the monitor.
+// addPorts is AddPorts in the monitor. m.mu is held.
 func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mapping, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	ep, err := m.publisher()
 	if err != nil {
 		return nil, err
@@ -148,10 +146,8 @@ func (m *monitor) addPorts(req PortRequest, observe plan.Observer) ([]port.Mappi
 	return added, m.c.change(func(cfg *Config) { cfg.Ports = append(cfg.Ports, wishes...) })
 }
 
-// removePorts is RemovePorts in the monitor: all of them, or none.
+// removePorts is RemovePorts in the monitor: all of them, or none. m.mu is held.
 func (m *monitor) removePorts(req PortRequest, observe plan.Observer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	ep, err := m.publisher()
 	if err != nil {
 		return err

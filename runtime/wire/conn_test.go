@@ -300,3 +300,25 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations for a frame, want at most the one of package net", n)
 	}
 }
+
+// TestGone: an end that was closed is noticed before what it sent was received.
+func TestGone(t *testing.T) {
+	a, b := pair(t)
+	if err := a.Send(TypeRequest, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if b.Gone() {
+		t.Error("the other end is there, and was called gone")
+	}
+	a.Close()
+	if !b.Gone() {
+		t.Error("the other end was closed, and is not called gone")
+	}
+	if _, err := b.Recv(); err != nil {
+		t.Errorf("what was sent before is lost: %v", err)
+	}
+	b.Close()
+	if !b.Gone() {
+		t.Error("a connection that was closed here is not gone")
+	}
+}
