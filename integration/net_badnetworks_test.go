@@ -36,6 +36,46 @@ func TestOverlapsAreRefused(t *testing.T) {
 	}
 }
 
+// TestNullRoutes: routes that lead nowhere, for all private addresses, leave room for
+// networks. Those for a network's own subnet, or a part of it, do not.
+func TestNullRoutes(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t, host.IPv6())
+	must(t, h.Exec("sh", "-ec", `
+		ip route add blackhole 10.0.0.0/8; ip route add prohibit 172.16.0.0/12
+		ip route add unreachable 192.168.0.0/16 metric 4278198272; ip -6 route add unreachable fd00::/8`))
+	for name, args := range map[string]string{
+		"any": "--ipv6", "red": "--ipv6 --subnet 10.9.0.0/24 --subnet fd00:9::/64", "blue": "--subnet 192.168.7.0/24", "cables": "-d ptp --ipv6",
+	} {
+		must(t, h.Run(append(append([]string{"network", "create"}, strings.Fields(args)...), name)...))
+		runIdle(t, h, "on-"+name, "--net", name)
+		must(t, h.Run("exec", "on-"+name, "ping", "-c", "1", "-W", "3", "192.0.2.2"))
+		if name != "blue" {
+			wantPing(t, h, "on-"+name, worldSix)
+		}
+	}
+	if subnet := networkField(t, h, "any", "{{(index .IPAM.Config 0).Subnet}}"); !strings.HasPrefix(subnet, "172.") {
+		t.Errorf("the network moved away to %s", subnet)
+	}
+	wantOut(t, h.Run("doctor"), "all is well")
+	must(t, h.Exec("sh", "-ec", "ip route add blackhole 10.4.0.0/24; ip route add prohibit 10.5.0.0/25; ip -6 route add unreachable fd00:4::/64"))
+	create := func(subnet ...string) host.Result {
+		return h.Run(append([]string{"network", "create", "--ipv6", "bad", "--subnet"}, subnet...)...)
+	}
+	fails(t, create("10.4.0.0/24"), 1, "subnet 10.4.0.0/24 overlaps 10.4.0.0/24 (blackhole route)")
+	fails(t, create("10.5.0.0/24"), 1, "subnet 10.5.0.0/24 overlaps 10.5.0.0/25 (prohibit route)")
+	fails(t, create("fd00:4::/64"), 1, "subnet fd00:4::/64 overlaps fd00:4::/64 (unreachable route)")
+	must(t, h.Exec("ip", "route", "add", "blackhole", "10.9.0.128/25"))
+	r := h.Run("doctor")
+	if want := "WRONG     network red: subnet 10.9.0.0/24 overlaps 10.9.0.128/25 (blackhole route): the host drops what is for the containers"; r.Code != 1 || r.Out() != want {
+		t.Errorf("want %q\n%v", want, r)
+	}
+	must(t, h.Exec("sh", "-ec", `
+		for r in 10.0.0.0/8 10.4.0.0/24 10.9.0.128/25; do ip route del blackhole $r; done
+		for r in 172.16.0.0/12 10.5.0.0/25; do ip route del prohibit $r; done
+		ip route del unreachable 192.168.0.0/16; ip -6 route del unreachable fd00::/8; ip -6 route del unreachable fd00:4::/64`))
+}
+
 // TestBadNetworks: bad input gets a clear error and changes nothing.
 func TestBadNetworks(t *testing.T) {
 	t.Parallel()

@@ -164,7 +164,7 @@ func BenchmarkNextSubnet(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		used = append(used, Used{p, "network"})
+		used = append(used, Used{Prefix: p, By: "network"})
 	}
 	for b.Loop() {
 		if _, err := NextSubnet(DefaultPools(), used); err != nil {

@@ -67,11 +67,16 @@ func UniqueLocal(seed []byte) Pool {
 type Used struct {
 	Prefix netip.Prefix
 	By     string // what uses it, as in "route on eth0" or "network web"
+	// Yields: it is for what nothing else is for, as a route that drops packets to
+	// all private addresses. A subnet inside it is more specific, and no clash.
+	Yields bool
 }
 
-// counts reports whether u is a claim on addresses. A default route is not:
-// it covers what nothing else does.
-func (u Used) counts() bool { return u.Prefix.IsValid() && u.Prefix.Bits() > 0 }
+// counts reports whether u is a claim on addresses of a subnet of that many bits.
+// A default route is not: it covers what nothing else does.
+func (u Used) counts(bits int) bool {
+	return u.Prefix.IsValid() && u.Prefix.Bits() > 0 && (!u.Yields || u.Prefix.Bits() >= bits)
+}
 
 // OverlapError names what a subnet overlaps. It is an ErrOverlap.
 type OverlapError struct {
@@ -90,7 +95,7 @@ func (e *OverlapError) Unwrap() error { return ErrOverlap }
 // overlaps, or nil. Prefixes of length 0, default routes, do not count.
 func CheckOverlap(p netip.Prefix, used []Used) error {
 	for _, u := range used {
-		if u.counts() && u.Prefix.Overlaps(p) {
+		if u.counts(p.Bits()) && u.Prefix.Overlaps(p) {
 			return &OverlapError{Subnet: p, Used: u}
 		}
 	}
@@ -99,20 +104,24 @@ func CheckOverlap(p netip.Prefix, used []Used) error {
 
 // NextSubnet returns the first subnet of pools, in their order, that overlaps
 // none of used. It fails with ErrNoSubnet. For n used prefixes it takes
-// O(n log n), however large the pools are.
+// O(n log n) for each size of subnets, however large the pools are.
 func NextSubnet(pools []Pool, used []Used) (netip.Prefix, error) {
 	for _, p := range pools {
 		if err := p.Validate(); err != nil {
 			return netip.Prefix{}, err
 		}
 	}
-	busy := map[bool][]interval{}
+	type kind struct {
+		v6   bool
+		bits int
+	}
+	busy := map[kind][]interval{}
 	for _, p := range pools {
-		v6 := p.Base.Addr().Is6()
-		if busy[v6] == nil {
-			busy[v6] = intervals(used, v6)
+		k := kind{p.Base.Addr().Is6(), p.Bits}
+		if busy[k] == nil {
+			busy[k] = intervals(used, k.v6, k.bits)
 		}
-		if found, ok := p.next(busy[v6]); ok {
+		if found, ok := p.next(busy[k]); ok {
 			return found, nil
 		}
 	}
@@ -141,12 +150,13 @@ func ordinal(a netip.Addr) uint64 {
 	return high
 }
 
-// intervals returns what is used of one family, sorted by where it begins. Prefixes
-// are nested or apart, so of those that overlap the widest comes first.
-func intervals(used []Used, v6 bool) []interval {
+// intervals returns what is used of one family by the measure of subnets of that
+// many bits, sorted by where it begins. Prefixes are nested or apart, so of those
+// that overlap the widest comes first.
+func intervals(used []Used, v6 bool, bits int) []interval {
 	var busy []interval
 	for _, u := range used {
-		if u.counts() && u.Prefix.Addr().Is6() == v6 {
+		if u.counts(bits) && u.Prefix.Addr().Is6() == v6 {
 			busy = append(busy, toInterval(u.Prefix))
 		}
 	}

@@ -34,7 +34,7 @@ func TestNextSubnet(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var used []Used
 			for _, p := range test.used {
-				used = append(used, Used{prefix(p), "x"})
+				used = append(used, Used{Prefix: prefix(p), By: "x"})
 			}
 			got, err := NextSubnet(test.pools, used)
 			if test.want == "" {
@@ -76,7 +76,7 @@ func TestNextSubnetOfIPv6(t *testing.T) {
 	} {
 		var used []Used
 		for _, p := range strings.Fields(test.used) {
-			used = append(used, Used{prefix(p), "x"})
+			used = append(used, Used{Prefix: prefix(p), By: "x"})
 		}
 		got, err := NextSubnet([]Pool{test.pool}, used)
 		if test.want == "" && errors.Is(err, ErrNoSubnet) {
@@ -116,7 +116,7 @@ func TestDefaultPoolsHoldMany(t *testing.T) {
 		if err := subnet(p.String()).Validate(); err != nil {
 			t.Fatal(err)
 		}
-		used = append(used, Used{p, "network"})
+		used = append(used, Used{Prefix: p, By: "network"})
 	}
 }
 
@@ -129,7 +129,7 @@ func TestNextSubnetAgainstModel(t *testing.T) {
 		var used []Used
 		for range r.IntN(30) {
 			a := address(number(base.Addr()) - 1<<12 + uint32(r.IntN(1<<14+1<<13)))
-			used = append(used, Used{netip.PrefixFrom(a, 18+r.IntN(15)), "x"})
+			used = append(used, Used{Prefix: netip.PrefixFrom(a, 18+r.IntN(15)), By: "x", Yields: r.IntN(3) == 0})
 		}
 		want, found := slowNext(pool, used)
 		got, err := NextSubnet([]Pool{pool}, used)
@@ -152,17 +152,23 @@ func slowNext(pool Pool, used []Used) (netip.Prefix, bool) {
 
 func TestCheckOverlap(t *testing.T) {
 	used := []Used{
-		{prefix("0.0.0.0/0"), "default route"},
-		{prefix("192.168.1.0/24"), "route on eth0"},
-		{prefix("172.17.0.0/24"), "network web"},
-		{prefix("10.9.9.9/32"), "nameserver"},
-		{prefix("fd00::/64"), "route on eth0"},
+		{Prefix: prefix("0.0.0.0/0"), By: "default route"},
+		{Prefix: prefix("192.168.1.0/24"), By: "route on eth0"},
+		{Prefix: prefix("172.17.0.0/24"), By: "network web"},
+		{Prefix: prefix("10.9.9.9/32"), By: "nameserver"},
+		{Prefix: prefix("fd00::/64"), By: "route on eth0"},
+		{Prefix: prefix("100.64.0.0/10"), By: "blackhole route", Yields: true},
+		{Prefix: prefix("fc00::/8"), By: "unreachable route", Yields: true},
 	}
 	tests := []struct{ subnet, want string }{
 		{"172.18.0.0/24", ""},
 		{"192.168.0.0/16", "subnet 192.168.0.0/16 overlaps 192.168.1.0/24 (route on eth0)"},
 		{"172.17.0.128/25", "subnet 172.17.0.128/25 overlaps 172.17.0.0/24 (network web)"},
 		{"10.9.0.0/16", "subnet 10.9.0.0/16 overlaps 10.9.9.9/32 (nameserver)"},
+		{"100.64.0.0/24", ""},
+		{"100.64.0.0/10", "subnet 100.64.0.0/10 overlaps 100.64.0.0/10 (blackhole route)"},
+		{"100.0.0.0/8", "subnet 100.0.0.0/8 overlaps 100.64.0.0/10 (blackhole route)"},
+		{"fc00:1::/64", ""},
 		{"fd00::/48", "subnet fd00::/48 overlaps fd00::/64 (route on eth0)"},
 	}
 	for _, test := range tests {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/minirt/mini/ipam"
 	"github.com/minirt/mini/plan"
 )
 
@@ -76,6 +78,7 @@ func (d *doctor) checkNetwork(w *ward) error {
 			return err
 		}
 	}
+	d.checkClash(w)
 	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, w.n.gatewaysText()))
 	return nil
 }
@@ -202,7 +205,7 @@ func (d *doctor) checkGateway(w *ward, link netlink.Link, a netip.Prefix) error 
 	}
 	for _, r := range routes {
 		if r.Dst != nil && r.Dst.String() == a.Masked().String() {
-			return d.checkClash(w)
+			return nil
 		}
 	}
 	d.add(NewFinding(w.subject(), "the host has lost the route to "+a.Masked().String(), "the host and the world do not reach its containers",
@@ -211,11 +214,15 @@ func (d *doctor) checkGateway(w *ward, link netlink.Link, a netip.Prefix) error 
 }
 
 // checkClash looks for a route of somebody else to a part of the subnet.
-func (d *doctor) checkClash(w *ward) error {
+func (d *doctor) checkClash(w *ward) {
 	if err := d.m.checkClash(w.n); err != nil {
-		d.foreign(Wrong, w.subject(), err.Error(), "the host sends what is for the containers another way")
+		why := "the host sends what is for the containers another way"
+		var clash *ipam.OverlapError
+		if errors.As(err, &clash) && clash.Used.Yields {
+			why = "the host drops what is for the containers"
+		}
+		d.foreign(Wrong, w.subject(), err.Error(), why)
 	}
-	return nil
 }
 
 func (d *doctor) stepSubnetRoute(w *ward, a netip.Prefix) plan.Step {

@@ -77,18 +77,38 @@ func (m *Manager) onLinkRoutesOf(own *Network, family int, skip func(netlink.Lin
 		if addr = addr.Unmap(); !ok || bits == 0 || addr.IsLinkLocalUnicast() && addr.Is6() {
 			continue // the default route, or one that every link has
 		}
+		u := ipam.Used{Prefix: netip.PrefixFrom(addr, bits)}
+		if kind := nullKind(r); kind != "" {
+			u.By, u.Yields = kind+" route", !mayBeHeld(r)
+			used = append(used, u)
+			continue
+		}
 		if _, ok := names[r.LinkIndex]; !ok {
 			names[r.LinkIndex] = linkName(h, r.LinkIndex, skip)
 		}
 		if name := names[r.LinkIndex]; name != "" {
-			by := "route on " + name
-			if r.LinkIndex == 0 {
-				by = "unreachable route"
-			}
-			used = append(used, ipam.Used{Prefix: netip.PrefixFrom(addr, bits), By: by})
+			u.By = "route on " + name
+			used = append(used, u)
 		}
 	}
 	return used, nil
+}
+
+// nullKind names the types of routes that lead nowhere as ip-route(8) does, and
+// gives "" for others. Such routes are common for all private addresses, so that
+// no packet to them leaves by the default route; whatever is more specific wins.
+func nullKind(r netlink.Route) string {
+	switch r.Type {
+	case unix.RTN_BLACKHOLE:
+		return "blackhole"
+	case unix.RTN_UNREACHABLE:
+		return "unreachable"
+	case unix.RTN_PROHIBIT:
+		return "prohibit"
+	case unix.RTN_THROW:
+		return "throw"
+	}
+	return ""
 }
 
 // linkName gives "" for a link to be skipped.

@@ -62,6 +62,17 @@ func (n *Network) hasCable(link netlink.Link) bool {
 	return n.Driver == DriverPtp && link.Type() == "veth" && strings.HasPrefix(a.Name, n.cables()) && (a.Alias == "" || strings.HasPrefix(a.Alias, "mini:"))
 }
 
+// metric6 is what the kernel gives to a route of IPv6 without a metric:
+// IP6_RT_PRIO_USER of its net/ip6_route.h.
+const metric6 = 1024
+
+// mayBeHeld tells a route that perhaps holds the subnet of another mini's ptp
+// network: that subnet is in use. Where an administrator says no metric, it is 0
+// or [metric6].
+func mayBeHeld(r netlink.Route) bool {
+	return r.Type == unix.RTN_UNREACHABLE && r.Priority > 0 && r.Priority <= 1<<(4*ptpDigits) && r.Priority != metric6
+}
+
 // ptpDriver connects each container by a cable of its own.
 type ptpDriver struct{ m *Manager }
 
