@@ -260,6 +260,41 @@ func TestRelayLastWords(t *testing.T) {
 	}
 }
 
+// TestRelayEndsThoughNobodyListens: the end of the relay does not wait for a container
+// that said all it had to say, and takes nothing more of what a client sends.
+func TestRelayEndsThoughNobodyListens(t *testing.T) {
+	var r Relay
+	end, said := make(chan struct{}), make(chan struct{})
+	_, p := served(t, &r, TCP, server(t, func(c *net.TCPConn) {
+		_ = c.CloseWrite() // the client's side is tested
+		close(said)
+		<-end
+		c.Close()
+	}))
+	t.Cleanup(func() { close(end) }) // before the relay is closed for the second time
+	c := dial(t, "tcp", local6(p))
+	<-said
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Fatalf("the container's end: %v, want EOF", err)
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for err := error(nil); err == nil; { // until all that is on the way is full
+		_, err = c.Write(make([]byte, 1<<16))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.Close() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(relayPatience):
+		t.Error("the relay does not end")
+	}
+}
+
 // TestRelayIsFull: connections beyond the bound wait until one has ended.
 func TestRelayIsFull(t *testing.T) {
 	var r Relay

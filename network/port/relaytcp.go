@@ -52,6 +52,7 @@ func (c *call) finish() {
 	soon := time.Now().Add(lastWords)
 	// They fail when the connection has ended already.
 	_ = c.client.SetReadDeadline(time.Now())
+	_ = c.server.SetWriteDeadline(time.Now())
 	_ = c.server.SetReadDeadline(soon)
 	_ = c.client.SetWriteDeadline(soon)
 }
@@ -147,7 +148,7 @@ func (r *Relay) connect(c *call, to string) {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
-		// A deadline of the client means that nobody is there to hear it.
+		// A deadline of either means that nobody is there to hear it.
 		if err := carry(c.server, c.client); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.abort()
 		}
