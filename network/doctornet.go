@@ -106,6 +106,7 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 		d.wantSysctl(w.subject(), linkKey("ipv4", name, "route_localnet"), "published ports do not answer at 127.0.0.1", stepLocalnet(w.mk))
 	}
 	if w.mk.Found == nil {
+		d.checkBridgeIPv4(w)
 		d.checkBridgeIPv6(w)
 	}
 	for _, f := range w.n.families() {
@@ -114,6 +115,16 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 			key = linkKey("ipv6", name, "forwarding")
 		}
 		d.wantSysctl(w.subject(), key, "no packet gets out of the bridge", stepSysctl(key))
+	}
+}
+
+// checkBridgeIPv4 looks at what keeps IPv4 off a bridge.
+func (d *doctor) checkBridgeIPv4(w *ward) {
+	key := linkKey("ipv4", w.mk.Bridge, "rp_filter")
+	for _, step := range w.n.stepNoIPv4(w.mk) {
+		if sysctlIs(key, "0") {
+			d.add(NewFinding(w.subject(), key+" is off", "the network has no IPv4, but its containers can send packets of it to the host, and through it", step))
+		}
 	}
 }
 

@@ -169,6 +169,18 @@ func stepNoIPv6(mk *mark) plan.Step {
 	return stepSettings("keep IPv6 off "+mk.Bridge, why, []setting{{linkKey("ipv6", mk.Bridge, "disable_ipv6"), "1"}})
 }
 
+// stepNoIPv4 closes a bridge of mini's to IPv4 that the network does not have: its
+// rules are of IPv6 alone. On a link without an address of IPv4 rp_filter refuses
+// every sender, see __fib_validate_source in the kernel's net/ipv4/fib_frontend.c.
+func (n *Network) stepNoIPv4(mk *mark) []plan.Step {
+	if n.HasIPv4() {
+		return nil
+	}
+	return []plan.Step{stepSettings("keep IPv4 off "+mk.Bridge, whyNoIPv4, []setting{{linkKey("ipv4", mk.Bridge, "rp_filter"), "1"}})}
+}
+
+const whyNoIPv4 = "The network has no IPv4, and no rules of it: a container could send packets from an address of its choice to the host, and through it."
+
 // stepSettings writes sysctls of the host.
 func stepSettings(name, why string, settings []setting) plan.Step {
 	step := plan.Step{Name: name, Why: why, Do: func(context.Context) error {

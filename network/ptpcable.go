@@ -77,6 +77,9 @@ func (ep *Endpoint) ptpSettings(mk *mark) (all []ptpSetting) {
 		all = append(all, ptpSetting{linkKey("ipv4", ep.HostLink, "route_localnet"), "1",
 			"A connection to 127.0.0.1 and a published port is routed to the container with a loopback source address, which the kernel otherwise refuses. Only this cable is opened."})
 	}
+	if !ep.IP.IsValid() {
+		all = append(all, ptpSetting{linkKey("ipv4", ep.HostLink, "rp_filter"), "1", whyNoIPv4})
+	}
 	key := func(name string) string { return linkKey("ipv6", ep.HostLink, name) }
 	switch {
 	case ep.IP6.IsValid():

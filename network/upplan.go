@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/minirt/mini/network/firewall"
 	"github.com/minirt/mini/plan"
@@ -57,7 +58,7 @@ func (m *Manager) linkSteps(n *Network, mk *mark) []plan.Step {
 	if mk.Found != nil {
 		return m.adoptSteps(n, mk)
 	}
-	steps := append([]plan.Step{m.stepBridge(n, mk)}, n.stepIPv6(mk)...)
+	steps := slices.Concat([]plan.Step{m.stepBridge(n, mk)}, n.stepNoIPv4(mk), n.stepIPv6(mk))
 	for _, a := range n.bridgeAddresses(mk) {
 		steps = append(steps, m.stepGateway(mk, a))
 	}
