@@ -34,6 +34,8 @@ type Finding struct {
 	Foreign bool     `json:"foreign,omitempty"` // not mini's to change
 
 	steps []plan.Step
+	// whole: the steps build on each other, so that all or none are done.
+	whole bool
 }
 
 // NewFinding gives one of mini's own that the steps repair.
@@ -57,12 +59,18 @@ func RepairPlan(findings []Finding) plan.Plan {
 	p := plan.Plan{Title: "repair what is mini's"}
 	for _, f := range findings {
 		for _, s := range f.steps {
-			if !slices.ContainsFunc(p.Steps, func(o plan.Step) bool { return o.Name == s.Name }) {
+			if f.whole || !isPlanned(p, s) {
 				p.Add(s)
 			}
 		}
 	}
 	return p
+}
+
+// isPlanned tells whether the plan has a step. Two are the same when they do the
+// same: the name alone may be that of a step for another cable, or for the other family.
+func isPlanned(p plan.Plan, s plan.Step) bool {
+	return slices.ContainsFunc(p.Steps, func(o plan.Step) bool { return o.Name == s.Name && slices.Equal(o.Cmds, s.Cmds) })
 }
 
 // Running is a container that runs.
@@ -138,6 +146,7 @@ type doctor struct {
 	other  *firewall.Listing // of the other back end, or nil
 	shared chainState
 	wards  []*ward
+	told   map[int][]string // see [toldMACs]; nil: not read yet
 	// unowned are marks, by network id, whose network has no definition.
 	unowned map[string]*mark
 

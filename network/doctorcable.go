@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -65,7 +64,7 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 
 // reconnect lays a new cable.
 func (p *wired) reconnect() {
-	p.d.add(NewFinding(p.subject(), "its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.inNamespace(p.wiring()...)...))
+	p.addInside("its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.wiring()...)
 }
 
 func (p *wired) wiring() []plan.Step {
@@ -87,8 +86,8 @@ func (p *wired) checkCable() error {
 	bridge := p.d.link(p.w.mk.Bridge)
 	if bridge == nil || a.MasterIndex != bridge.Attrs().Index {
 		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is not plugged into "+p.w.mk.Bridge, "nobody reaches it", append([]plan.Step{p.d.m.stepPlug(p.ep, p.w.mk)}, portSteps(p.c, p.w.mk)...)...))
-	} else if port, err := p.d.h.LinkGetProtinfo(p.host); err == nil {
-		p.checkPort(port)
+	} else if err := p.checkPort(bridge); err != nil {
+		return err
 	}
 	if a.Flags&net.FlagUp == 0 {
 		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is down", "nobody reaches it",
@@ -97,14 +96,20 @@ func (p *wired) checkCable() error {
 	return nil
 }
 
-func (p *wired) checkPort(port netlink.Protinfo) {
-	name := p.host.Attrs().Name
-	if !port.Hairpin || p.host.Attrs().Alias == "" {
-		p.d.add(NewFinding(p.subject(), "the port "+name+" has lost its tag or its hairpin mode",
-			"the container does not reach its own published ports", p.c.stepTag(p.w.mk)))
-	} else if p.ep.Isolated && !port.Isolated {
-		p.d.add(NewFinding(p.subject(), "the port "+name+" is not isolated", "containers of "+p.w.n.Name+" reach each other", portSteps(p.c, p.w.mk)...))
+// checkPort looks at what is set on the host's end as a port of the bridge.
+func (p *wired) checkPort(bridge netlink.Link) error {
+	if p.d.told == nil {
+		told, err := toldMACs(p.d.h)
+		if err != nil {
+			return err
+		}
+		p.d.told = told
 	}
+	gaps, err := p.c.portGaps(p.d.h, p.w.mk, cabled{p.host, bridge, p.d.told})
+	for _, g := range gaps {
+		p.d.add(NewFinding(p.subject(), "the port "+p.ep.HostLink+" "+g.what, g.why, g.step))
+	}
+	return err
 }
 
 // checkInside looks at the container's own end.
@@ -142,7 +147,7 @@ func (p *wired) checkInside() error {
 		what, steps = append(what, g.what), append(steps, g.step)
 	}
 	if len(gaps) > 0 {
-		p.d.add(NewFinding(p.subject(), "its "+p.ep.Interface+" "+strings.Join(what, " and "), "it reaches nobody, or not the world", p.inNamespace(steps...)...))
+		p.addInside("its "+p.ep.Interface+" "+strings.Join(what, " and "), "it reaches nobody, or not the world", steps...)
 	}
 	return nil
 }
@@ -199,58 +204,6 @@ func maskOf(n *net.IPNet) (ones, bits int) {
 		return 0, 32
 	}
 	return n.Mask.Size()
-}
-
-// inNamespace puts steps between one that opens the container's namespace and one
-// that closes it. By hand, the namespace gets a name for that time.
-func (p *wired) inNamespace(steps ...plan.Step) []plan.Step {
-	name, ep, c := p.ep.NamespaceName(), p.ep, p.c
-	open := plan.Step{
-		Name: "open the network namespace of " + ep.ContainerName + " for " + ep.Interface,
-		Why:  "The container runs: its namespace is that of its first process.",
-		Cmds: []string{plan.Command("ip", "netns", "attach", name, fmt.Sprint(p.pid))},
-		Do: func(context.Context) (err error) {
-			r := p.d.who.Running(ep.ContainerID)
-			if r == nil {
-				return fmt.Errorf("container %s has ended", ep.ContainerName)
-			}
-			c.ns = r.Netns
-			if c.nl, err = netns.Open(c.ns, nil); err != nil {
-				return err
-			}
-			c.link, err = findLink(c.nl, ep.Interface)
-			return err
-		},
-	}
-	end := plan.Step{
-		Name: "close the network namespace of " + ep.ContainerName + " for " + ep.Interface,
-		Why:  "The name was for this repair only.",
-		Cmds: []string{plan.Command("ip", "netns", "delete", name)},
-		Do:   func(context.Context) error { c.close(); return nil },
-	}
-	all := []plan.Step{open}
-	for _, s := range steps {
-		s.Name += " (" + ep.ContainerName + ")"
-		all = append(all, s)
-	}
-	untilFirst(all)
-	return append(all, end)
-}
-
-// untilFirst lets no step be done after one has failed that it builds on.
-func untilFirst(steps []plan.Step) {
-	failed := false
-	for i := range steps {
-		do := steps[i].Do
-		steps[i].Do = func(ctx context.Context) error {
-			if failed {
-				return nil
-			}
-			err := do(ctx)
-			failed = err != nil
-			return err
-		}
-	}
 }
 
 // checkPublished looks for the rules of a container's ports.

@@ -70,23 +70,44 @@ func handOver(ep *Endpoint, bridge string) error {
 	if err != nil {
 		return linkErr("looking for bridge", bridge, err)
 	}
+	if err := ep.filterTo(h, link, to); err != nil {
+		return err
+	}
 	index := link.Attrs().Index
-	qdisc := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
-	}}
-	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
-		return linkErr("adding an ingress qdisc (sch_ingress) to", ep.HostLink, err)
-	}
-	for _, f := range ep.handOvers() {
-		if err := h.FilterReplace(f.filter(index, to.Attrs().Index, ep.hostMAC())); err != nil {
-			return linkErr("adding a filter (cls_u32, act_mirred) to", ep.HostLink, err)
-		}
-	}
 	neigh := &netlink.Neigh{
 		LinkIndex: index, Family: unix.AF_BRIDGE, State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER,
 		HardwareAddr: net.HardwareAddr(ep.MAC),
 	}
 	return linkErr("telling the bridge the address behind", ep.HostLink, h.NeighSet(neigh))
+}
+
+// filterTo adds the filters, or replaces those that are there.
+func (ep *Endpoint) filterTo(h *netlink.Handle, link, to netlink.Link) error {
+	index := link.Attrs().Index
+	qdisc := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+	add := func() error {
+		if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+			return linkErr("adding an ingress qdisc (sch_ingress) to", ep.HostLink, err)
+		}
+		for _, f := range ep.handOvers() {
+			if err := h.FilterReplace(f.filter(index, to.Attrs().Index, ep.hostMAC())); err != nil {
+				return linkErr("adding a filter (cls_u32, act_mirred) to", ep.HostLink, err)
+			}
+		}
+		return nil
+	}
+	err := add()
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	// Somebody deleted one of the filters, or made them by hand: the kernel gives a new
+	// table another number, so that ours cannot be replaced. All begin anew.
+	if err := h.QdiscDel(qdisc); err != nil {
+		return linkErr("deleting the ingress qdisc of", ep.HostLink, err)
+	}
+	return add()
 }
 
 // toHost is a filter for the packets of one family.

@@ -22,7 +22,7 @@ func (m *Manager) remakeSteps(n *Network, mk *mark) []plan.Step {
 }
 
 // replugSteps plug the cables of containers in again that hang loose, because
-// somebody deleted the bridge or unplugged them.
+// somebody deleted the bridge or unplugged them, and put back what ports have lost.
 func (m *Manager) replugSteps(n *Network, mk *mark) ([]plan.Step, error) {
 	if n.Driver == DriverPtp {
 		return m.ptpReplug(n, mk)
@@ -39,6 +39,10 @@ func (m *Manager) replugSteps(n *Network, mk *mark) ([]plan.Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	told, err := toldMACs(h)
+	if err != nil {
+		return nil, err
+	}
 	var steps []plan.Step
 	for _, ep := range eps {
 		link, err := findLink(h, ep.HostLink)
@@ -48,12 +52,36 @@ func (m *Manager) replugSteps(n *Network, mk *mark) ([]plan.Step, error) {
 		if link == nil || !ep.owns(link) {
 			continue // it is only about to connect, or Doctor's to lay anew
 		}
-		if bridge == nil || link.Attrs().MasterIndex != bridge.Attrs().Index {
-			steps = append(steps, m.stepPlug(&ep, mk))
-			steps = append(steps, portSteps(&container{ep: &ep}, mk)...)
+		more, err := m.replugPort(&ep, mk, cabled{link, bridge, told})
+		if err != nil {
+			return nil, err
 		}
+		steps = append(steps, more...)
 	}
 	return steps, nil
+}
+
+// replugPort gives what one cable needs. at.bridge is nil when that is gone.
+func (m *Manager) replugPort(ep *Endpoint, mk *mark, at cabled) ([]plan.Step, error) {
+	c := &container{ep: ep}
+	if at.bridge == nil || at.host.Attrs().MasterIndex != at.bridge.Attrs().Index {
+		return append([]plan.Step{m.stepPlug(ep, mk)}, portSteps(c, mk)...), nil
+	}
+	if at.host.Attrs().Alias == "" {
+		return nil, nil // it is only about to be connected
+	}
+	h, err := m.host()
+	if err != nil {
+		return nil, err
+	}
+	gaps, err := c.portGaps(h, mk, at)
+	var p plan.Plan
+	for _, g := range gaps {
+		if !isPlanned(p, g.step) { // one step puts several things back
+			p.Add(g.step)
+		}
+	}
+	return p.Steps, err
 }
 
 // stepPlug makes the host's end of a cable a port of the bridge.
