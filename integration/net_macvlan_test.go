@@ -48,3 +48,20 @@ func TestMacvlan(t *testing.T) {
 	must(t, h.Run("rm", "-f", "web", "peer", "both"))
 	must(t, h.Run("network", "rm", "lan"))
 }
+
+// TestMACsOfIPv6Differ: networks of IPv6 alone on one parent number their
+// containers alike, and these share a wire all the same.
+func TestMACsOfIPv6Differ(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t, host.IPv6())
+	for _, net := range []string{"one", "two"} {
+		must(t, h.Run("network", "create", "-d", "macvlan", "-o", "parent=uplink0", "--ipv6", "--ipv4=false",
+			"--subnet", map[string]string{"one": "fd00:1::/64", "two": "fd00:2::/64"}[net], net))
+		runIdle(t, h, "on-"+net, "--net", net)
+		wantPing(t, h, "on-"+net, networkField(t, h, net, "{{range .Containers}}{{slice .IPv6Address 0 9}}{{end}}"))
+	}
+	macs := must(t, h.Run("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}} {{.MacAddress}}{{end}}", "on-one", "on-two"))
+	if f := strings.Fields(macs); len(f) != 4 || f[0] != "fd00:1::2" || f[2] != "fd00:2::2" || f[1] == f[3] {
+		t.Errorf("got %q, want two addresses with a MAC address each", macs)
+	}
+}

@@ -126,20 +126,50 @@ func TestMacvlanIPv6(t *testing.T) {
 	})
 }
 
-// TestMACForIPv6: addresses that a network has at once differ in their MAC
-// addresses.
-func TestMACForIPv6(t *testing.T) {
+// TestMACFor: addresses that are on one wire at once differ in their MAC addresses,
+// and have the same each time.
+func TestMACFor(t *testing.T) {
 	for ip, want := range map[string]string{
-		"172.17.0.2": "02:42:ac:11:00:02", "fd00:1::2": "02:42:00:00:00:02", "fd00:1::ffff:1": "02:42:ff:ff:00:01",
-		"fd00:1::1:0:1": "0a:01:00:00:00:01", "fd00:1::dead:beef:0:1": "0a:22:00:00:00:01",
+		"172.17.0.2": "02:42:ac:11:00:02", "fd00:1::2": "02:42:db:1c:83:ef", "fd00:2::2": "02:42:82:7e:2c:1d",
 	} {
-		got := macFor(netip.MustParseAddr(ip))
-		if got.String() != want {
+		if got := macFor(netip.MustParseAddr(ip)); got.String() != want {
 			t.Errorf("%s: got %s, want %s", ip, got, want)
 		}
-		if got[0]&3 != 2 || got.String() == hostMACFor(netip.MustParseAddr(ip)).String() {
-			t.Errorf("%s: %s is not a local address of its own", ip, got)
+	}
+	seen := make(map[string]netip.Addr)
+	for _, first := range []string{"fd00:1::", "fd00:2::", "fd00:1::dead:beef:0:0", "2001:db8::"} {
+		ip := netip.MustParseAddr(first)
+		for range 1000 {
+			ip = ip.Next()
+			for _, mac := range []net.HardwareAddr{macFor(ip), hostMACFor(ip)} {
+				if mac[0]&3 != 2 {
+					t.Errorf("%s: %s is not a local address of one station", ip, mac)
+				}
+				if other, twice := seen[mac.String()]; twice {
+					t.Errorf("%s and %s have one MAC address, %s", ip, other, mac)
+				}
+				seen[mac.String()] = ip
+			}
 		}
+	}
+}
+
+// TestMACBesideTheGateway: of addresses made up so that the hash collides.
+func TestMACBesideTheGateway(t *testing.T) {
+	gateway, far := netip.MustParseAddr("fd00:1::1"), netip.MustParseAddr("fd00:1::9:0:0").As16()
+	want := macFor(gateway)
+	for i, b := range macFor(netip.AddrFrom16(far))[2:] {
+		far[12+i] = b ^ want[2+i]
+	}
+	ip := netip.AddrFrom16(far)
+	if got := macFor(ip); got.String() != want.String() {
+		t.Fatalf("%s was to have the MAC address %s of %s, and has %s", ip, want, gateway, got)
+	}
+	if got := macBeside(gateway, ip); got.String() == want.String() || got[0]&3 != 2 || got.String() == hostMACFor(ip).String() {
+		t.Errorf("beside the gateway %s, which has %s, %s has %s", gateway, want, ip, got)
+	}
+	if got := macBeside(gateway, netip.MustParseAddr("fd00:1::2")); got.String() != macFor(netip.MustParseAddr("fd00:1::2")).String() {
+		t.Errorf("an address without a collision has another MAC address, %s", got)
 	}
 }
 

@@ -155,7 +155,7 @@ func (m *Manager) takeAddresses(n *Network, ep *Endpoint, spec EndpointSpec, tak
 		}
 	}
 	if ep.MAC == nil {
-		ep.MAC = MAC(macFor(ep.mainAddress()))
+		ep.MAC = MAC(macBeside(n.mainGateway(), ep.mainAddress()))
 	}
 	return nil
 }
