@@ -19,7 +19,7 @@ var damages6 = []damage{
 	{"for t in raw nat filter; do ip6tables -t $t -F; ip6tables -t $t -X; done", "chain DOCKER-RAW of table raw of IPv6: the chain is gone"},
 	{"ip6tables -D DOCKER-BRIDGE 1; ip6tables -A DOCKER-BRIDGE -o $BR -m conntrack --ctstate DNAT -m comment --comment mini:$RED -j ACCEPT",
 		"chain DOCKER-BRIDGE of table filter of IPv6: mini's rules are out of order"},
-	{"ip6tables -I FORWARD -i uplink0 -j DROP", "chain FORWARD of table filter of IPv6: somebody's rule stands above mini's: -A FORWARD -i uplink0 -j DROP"},
+	{"ip6tables -I FORWARD -i uplink0 -j DROP", "chain FORWARD of table filter of IPv6: mini's rules stand below somebody's: -A FORWARD -i uplink0 -j DROP"},
 	{"ip6tables -I FORWARD -j ACCEPT", "what mini must drop is let through before its rules see it"},
 	{"ip6tables -t nat -A DOCKER -p tcp --dport 7 -m comment --comment mini:$RED -j DNAT --to-destination [fd17:1::2]:7",
 		"chain DOCKER of table nat of IPv6: a rule of mini's is not on record"},

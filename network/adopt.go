@@ -24,6 +24,9 @@ type found struct {
 	// HasAddress: it has an address of the subnet, and needs none of mini.
 	HasAddress  bool   `json:"has_address"`
 	HasAddress6 bool   `json:"has_address6,omitempty"`
+	// Gateways are those of the network's gateways that it had. A record of an older
+	// mini has none.
+	Gateways []netip.Addr `json:"gateways,omitempty"`
 	Up          bool   `json:"up"`
 	Localnet    string `json:"route_localnet"`         // the sysctl's value
 	NoIPv6      string `json:"disable_ipv6,omitempty"` // the sysctl's value, if the network has IPv6
@@ -152,6 +155,9 @@ func (m *Manager) findings(n *Network, link netlink.Link, before *found) (*found
 		return nil, fmt.Errorf("reading how bridge %s is set: %w", a.Name, err)
 	}
 	f := &found{Index: a.Index, MAC: MAC(a.HardwareAddr), Up: a.Flags&net.FlagUp != 0, Localnet: string(bytes.TrimSpace(value))}
+	if f.Gateways, err = gatewaysOn(h, link, n); err != nil {
+		return nil, err
+	}
 	if f.HasAddress, err = hasAny(h, link, n.Subnet); err != nil {
 		return nil, err
 	}
@@ -173,6 +179,20 @@ func hasAny(h *netlink.Handle, link netlink.Link, subnet netip.Prefix) (bool, er
 	}
 	addrs, err := addresses(h, link, familyOf(subnet.Addr()))
 	return slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return subnet.Contains(p.Addr()) }), err
+}
+
+// gatewaysOn gives those of the network's gateways that a link has.
+func gatewaysOn(h *netlink.Handle, link netlink.Link, n *Network) (all []netip.Addr, err error) {
+	for _, f := range n.families() {
+		has, err := hasAny(h, link, lone(f.gateway))
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			all = append(all, f.gateway)
+		}
+	}
+	return all, nil
 }
 
 // adopt fits a network's layout to a bridge that is there.

@@ -46,14 +46,8 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 		return nil // finishing the network comes first
 	case p.host == nil:
 		p.reconnect()
-	case !ep.owns(p.host):
-		d.foreign(Wrong, p.subject(), "the link "+ep.HostLink+" is somebody else's", "it has taken the place of the container's cable",
-			plan.Command("ip", "link", "delete", "dev", ep.HostLink), "mini doctor --fix")
 	default:
-		if err := p.checkCable(); err != nil {
-			return err
-		}
-		if err := p.checkInside(); err != nil {
+		if err := p.checkBoth(); err != nil {
 			return err
 		}
 	}
@@ -62,19 +56,23 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 	return nil
 }
 
-// reconnect lays a new cable.
-func (p *wired) reconnect() {
-	p.addInside("its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.wiring()...)
-}
-
-func (p *wired) wiring() []plan.Step {
-	if p.w.n.Driver == DriverPtp {
-		return p.c.ptpSteps(p.d.m, p.w.mk)
+// checkBoth looks at both ends of the cable.
+func (p *wired) checkBoth() error {
+	if !p.ep.owns(p.host) {
+		ours, err := p.isCable()
+		if err != nil {
+			return err
+		}
+		if !ours {
+			p.notOurs()
+			return nil
+		}
+		p.d.add(NewFinding(p.subject(), fmt.Sprintf("its cable %s has the alias %q, not mini's", p.ep.HostLink, p.host.Attrs().Alias), "the alias says whose it is", p.d.stepAlias(p.ep)))
 	}
-	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, portSteps(p.c, p.w.mk)...)
-	steps = append(steps, p.c.stepAddresses()...)
-	steps = append(steps, p.c.stepUp(p.d.m, p.w.mk))
-	return append(steps, p.c.stepRoutes()...)
+	if err := p.checkCable(); err != nil {
+		return err
+	}
+	return p.checkInside()
 }
 
 // checkCable looks at the host's end.

@@ -38,7 +38,7 @@ func (d *doctor) checkHeadOf(c firewall.Chain) {
 	})
 	if d.strict {
 		if slices.ContainsFunc(above, func(r firewall.Listed) bool { return !r.IsMini() }) {
-			d.add(NewFinding(c.String(), "somebody's rules stand above mini's", "they decide first", d.restore(c, jumps, jumps)...))
+			d.add(NewFinding(c.String(), "mini's rules stand below somebody's", "they decide first", d.restore(c, jumps, jumps)...))
 		}
 		return
 	}
@@ -50,5 +50,5 @@ func (d *doctor) checkHeadOf(c firewall.Chain) {
 	if decision.Target == "ACCEPT" {
 		why = "what mini must drop is let through before its rules see it"
 	}
-	d.add(NewFinding(c.String(), fmt.Sprintf("somebody's rule stands above mini's: %s", decision.Rule), why, d.restore(c, jumps, jumps)...))
+	d.add(NewFinding(c.String(), fmt.Sprintf("mini's rules stand below somebody's: %s", decision.Rule), why, d.restore(c, jumps, jumps)...))
 }

@@ -79,7 +79,11 @@ func (d *doctor) checkNetwork(w *ward) error {
 		}
 	}
 	d.checkClash(w)
-	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, w.n.gatewaysText()))
+	has, err := d.checkFoundGateways(w, link)
+	if err != nil {
+		return err
+	}
+	d.fine(at, w.subject(), fmt.Sprintf("bridge %s is up, %s, MTU %d, %s", w.mk.Bridge, link.Attrs().HardwareAddr, w.mk.MTU, has))
 	return nil
 }
 
@@ -110,11 +114,11 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 		d.checkBridgeIPv6(w)
 	}
 	for _, f := range w.n.families() {
-		key := linkKey("ipv4", name, "forwarding")
-		if f.v6 {
-			key = linkKey("ipv6", name, "forwarding")
+		key, why := linkKey("ipv4", name, "forwarding"), "no packet gets out of the bridge"
+		if f.v6 { // forwarding of all links decides, see ip-sysctl in the kernel's documentation
+			key, why = linkKey("ipv6", name, "forwarding"), "the bridge tells its neighbours that it is no router; packets pass all the same"
 		}
-		d.wantSysctl(w.subject(), key, "no packet gets out of the bridge", stepSysctl(key))
+		d.wantSysctl(w.subject(), key, why, stepSysctl(key))
 	}
 }
 

@@ -25,7 +25,7 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 	lack := func(what, why string, step plan.Step) { gaps = append(gaps, gap{what, why, step}) }
 	for _, s := range ep.ptpSettings(mk) {
 		if !sysctlIs(s.key, s.value) {
-			lack("is without "+s.key+"="+s.value, s.why, s.step())
+			lack("is without "+s.key+"="+s.value, s.harm, s.step())
 		}
 	}
 	if key := linkKey("ipv4", ep.HostLink, "forwarding"); ep.IP.IsValid() && !isOn(key) {

@@ -43,15 +43,6 @@ func (n *Network) bridgeAddresses(mk *mark) []netip.Prefix {
 	return all
 }
 
-// gatewaysText names the gateways with their prefixes' lengths.
-func (n *Network) gatewaysText() string {
-	var words []string
-	for _, f := range n.families() {
-		words = append(words, netip.PrefixFrom(f.gateway, f.subnet.Bits()).String())
-	}
-	return strings.Join(words, ", ")
-}
-
 // forwardSteps switch forwarding on for each family that the network has.
 func (m *Manager) forwardSteps(n *Network) []plan.Step {
 	var steps []plan.Step

@@ -62,7 +62,7 @@ func (c *container) stepPtpVeth(m *Manager, mk *mark) plan.Step {
 }
 
 // ptpSetting is a sysctl of the host's end of a cable.
-type ptpSetting struct{ key, value, why string }
+type ptpSetting struct{ key, value, why, harm string } // harm: what is wrong without it
 
 func (s ptpSetting) step() plan.Step {
 	return plan.Step{
@@ -75,19 +75,23 @@ func (s ptpSetting) step() plan.Step {
 func (ep *Endpoint) ptpSettings(mk *mark) (all []ptpSetting) {
 	if ep.Localnet {
 		all = append(all, ptpSetting{linkKey("ipv4", ep.HostLink, "route_localnet"), "1",
-			"A connection to 127.0.0.1 and a published port is routed to the container with a loopback source address, which the kernel otherwise refuses. Only this cable is opened."})
+			"A connection to 127.0.0.1 and a published port is routed to the container with a loopback source address, which the kernel otherwise refuses. Only this cable is opened.",
+			"published ports do not answer at 127.0.0.1"})
 	}
 	if !ep.IP.IsValid() {
-		all = append(all, ptpSetting{linkKey("ipv4", ep.HostLink, "rp_filter"), "1", whyNoIPv4})
+		all = append(all, ptpSetting{linkKey("ipv4", ep.HostLink, "rp_filter"), "1", whyNoIPv4, "the container may send packets of IPv4 that no rule of its network is for"})
 	}
 	key := func(name string) string { return linkKey("ipv6", ep.HostLink, name) }
 	switch {
 	case ep.IP6.IsValid():
-		return append(all, ptpSetting{key("disable_ipv6"), "0", "The host's end needs IPv6, also where the administrator has switched it off for new links."},
-			ptpSetting{key("accept_ra"), "0", "The host takes no routes from a container."},
-			ptpSetting{key("accept_dad"), "0", "Nobody else is on the cable: the kernel need not ask for a second whether its own address there is in use."})
+		return append(all, ptpSetting{key("disable_ipv6"), "0", "The host's end needs IPv6, also where the administrator has switched it off for new links.", "the container has no gateway of IPv6"},
+			ptpSetting{key("accept_ra"), "0", "The host takes no routes from a container.",
+				"the container can send router advertisements and lead the host's own packets its way"},
+			ptpSetting{key("accept_dad"), "0", "Nobody else is on the cable: the kernel need not ask for a second whether its own address there is in use.",
+				"the gateway's address answers a second late"})
 	case mk.mayHaveIPv6():
-		return append(all, ptpSetting{key("disable_ipv6"), "1", "The network has no IPv6: the host shall not be reached by an address that no rule guards."})
+		return append(all, ptpSetting{key("disable_ipv6"), "1", "The network has no IPv6: the host shall not be reached by an address that no rule guards.",
+			"the container may reach the host by an address that no rule guards"})
 	}
 	return all
 }
