@@ -100,6 +100,25 @@ func TestGatewaysMove(t *testing.T) {
 	}
 }
 
+// TestGatewaysComeBack when a connection fails half way: of two networks that a third
+// one takes over from, the second has lost its record.
+func TestGatewaysComeBack(t *testing.T) {
+	t.Parallel()
+	h := familyHost(t)
+	runWeb(t, h, "one", "--net", "four", "--net", "six", "-p", "8080:80")
+	wantRoutes(t, h, "one", byFour, bySix)
+	record := glob1(t, h.State+"/networks/"+networkField(t, h, "six", "{{.Id}}")+"/endpoints/*.json")
+	must(t, h.Exec("mv", record, record+".away"))
+	if r := h.Run("network", "connect", "--gw-priority", "1", "both", "one"); r.Code == 0 {
+		t.Errorf("the connection does not fail: %v", r)
+	}
+	must(t, h.Exec("mv", record+".away", record))
+	wantRoutes(t, h, "one", byFour, bySix)
+	wantAddr(t, h, host.Outside, "http://192.0.2.1:8080"+addrPage, outside)
+	must(t, h.Run("network", "connect", "--gw-priority", "1", "both", "one"))
+	wantRoutes(t, h, "one", "via 10.46.0.1 dev eth2", "via fd00:46::1 dev eth2")
+}
+
 // TestPortsOfOneFamily: where the network that publishes has no IPv6, and another one
 // leads there, the user is told.
 func TestPortsOfOneFamily(t *testing.T) {

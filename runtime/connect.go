@@ -139,6 +139,7 @@ func (m *monitor) plugIn(n *network.Network, a NetworkAttachment, observe plan.O
 		err = errors.Join(err, m.serveNames(ctx, observe)) // host.mini.internal is elsewhere now
 	}
 	if err != nil {
+		err = errors.Join(err, m.succeed(ctx, ep, observe)) // what it has taken from others goes back
 		m.endpoints = before
 		return nil, errors.Join(err, m.serveNames(ctx, observe), m.r.Networks.DeleteLink(ep), m.r.Networks.Drop(ctx, ep, nil))
 	}
