@@ -28,9 +28,7 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 			lack("is without "+s.key+"="+s.value, s.harm, s.step())
 		}
 	}
-	if key := linkKey("ipv4", ep.HostLink, "forwarding"); ep.IP.IsValid() && !isOn(key) {
-		lack("is without "+key+"=1", "no packet of the container gets any further than the host", stepSysctl(key))
-	}
+	gaps = append(gaps, ep.forwardGaps()...)
 	switch a := link.Attrs(); {
 	case a.Flags&net.FlagUp == 0:
 		lack("is down", "nobody reaches it", ep.stepPtpOn())
@@ -53,6 +51,18 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 		}
 	}
 	return gaps, nil
+}
+
+// forwardGaps looks whether the host sends on what comes from the cable, for each
+// family that the container has.
+func (ep *Endpoint) forwardGaps() (gaps []gap) {
+	for _, at := range ep.places() {
+		key := linkKey(map[bool]string{false: "ipv4", true: "ipv6"}[at.v6], ep.HostLink, "forwarding")
+		if !isOn(key) {
+			gaps = append(gaps, gap{"is without " + key + "=1", "no packet of the container gets any further than the host", stepSysctl(key)})
+		}
+	}
+	return gaps
 }
 
 // checkPtp looks at what a ptp network has beside its cables and rules.

@@ -242,11 +242,13 @@ func (d *Driver) deleteRules(b *batch, rules []rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	fs := make([]family, len(rules))
-	for i, r := range rules {
-		fs[i] = r.family
+	var fs []family // a table is read once, in whichever order the rules are
+	for _, r := range rules {
+		if !slices.Contains(fs, r.family) {
+			fs = append(fs, r.family)
+		}
 	}
-	now, err := d.read(slices.Compact(fs)...)
+	now, err := d.read(fs...)
 	if err != nil {
 		return err
 	}
