@@ -78,7 +78,7 @@ func runPs(c *call) error {
 	if err != nil {
 		return err
 	}
-	q := containerQuery{filters: f, all: c.bool("all"), rt: rt, list: all}
+	q := containerQuery{filters: f, all: c.bool("all"), rt: rt, list: all, ports: publishedPorts}
 	if last := c.optionalInt("last"); last != nil && *last > 0 {
 		q.last = *last
 	}

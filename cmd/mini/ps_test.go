@@ -149,13 +149,16 @@ func TestContainerFilters(t *testing.T) {
 		{"ancestor=busybox:latest", true, 0, "web old"}, {"ancestor=debian", true, 0, ""},
 		{"network=back", true, 0, "web"}, {"network=host", true, 0, "old"},
 		{"volume=vol", true, 0, "web"}, {"volume=/data/", true, 0, "web"}, {"volume=/x", true, 0, ""},
-		{"publish=80", true, 0, "web"}, {"publish=80/udp", true, 0, ""}, {"expose=70-90/tcp", true, 0, "web"},
+		{"publish=8080", true, 0, "web"}, {"publish=80", true, 0, ""}, {"publish=8080/udp", true, 0, ""}, {"publish=8000-9000/tcp", true, 0, "web"},
+		{"expose=70-90/tcp", true, 0, "web"}, {"expose=8080", true, 0, ""}, {"expose=80/udp", true, 0, ""},
+		{"publish=1 expose=80", true, 0, "web"}, {"publish=8080 expose=1", true, 0, "web"},
 	} {
 		f, err := parseFilters(strings.Fields(tc.filters), containerFilterKeys()...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		q := containerQuery{filters: f, all: tc.all, last: tc.last, rt: rt, list: []*runtime.Container{web, old}}
+		q.ports = func(c *runtime.Container) ([]port.Mapping, error) { return c.Config.Ports, nil }
 		found, err := q.run()
 		if err != nil {
 			t.Errorf("%s: %v", tc.filters, err)

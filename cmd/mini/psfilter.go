@@ -24,10 +24,14 @@ type containerQuery struct {
 	last int // that many at most, in any state; 0: no bound
 	rt   *runtime.Runtime
 	list []*runtime.Container
+	// ports gives what a container publishes now.
+	ports func(*runtime.Container) ([]port.Mapping, error)
 
 	before, since time.Time
 	ancestors     []string // image ids
 	networks      []string // names
+	// The host's ports and the containers' that are looked for.
+	published, exposed map[port.Exposed]bool
 }
 
 func (q *containerQuery) run() ([]*runtime.Container, error) {
@@ -39,7 +43,14 @@ func (q *containerQuery) run() ([]*runtime.Container, error) {
 		if q.last > 0 && len(out) == q.last {
 			break
 		}
-		if q.fits(ctr) {
+		if !q.fits(ctr) {
+			continue
+		}
+		ok, err := q.fitsPorts(ctr)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			out = append(out, ctr)
 		}
 	}
@@ -58,12 +69,11 @@ func (q *containerQuery) resolve() (err error) {
 			return fmt.Errorf("invalid filter 'exited=%s'", s)
 		}
 	}
-	for _, key := range []string{"publish", "expose"} {
-		for _, s := range q.filters[key] {
-			if _, err := port.ParseExposed(s); err != nil {
-				return fmt.Errorf("invalid filter '%s=%s'", key, s)
-			}
-		}
+	if q.published, err = q.portSet("publish"); err != nil {
+		return err
+	}
+	if q.exposed, err = q.portSet("expose"); err != nil {
+		return err
 	}
 	if q.before, err = q.created("before"); err != nil {
 		return err
@@ -82,6 +92,21 @@ func (q *containerQuery) resolve() (err error) {
 		}
 	}
 	return nil
+}
+
+// portSet gives the ports that a filter names.
+func (q *containerQuery) portSet(key string) (map[port.Exposed]bool, error) {
+	set := make(map[port.Exposed]bool)
+	for _, s := range q.filters[key] {
+		list, err := port.ParseExposed(s)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter '%s=%s'", key, s)
+		}
+		for _, p := range list {
+			set[p] = true
+		}
+	}
+	return set, nil
 }
 
 // created gives the time of the container that before or since names.
@@ -115,8 +140,6 @@ func (q *containerQuery) fits(ctr *runtime.Container) bool {
 	case !q.any("ancestor", func(v string) bool { return q.fromImage(cfg, v) }):
 	case !q.any("network", func(v string) bool { return q.onNetwork(cfg, v) }):
 	case !q.any("volume", func(v string) bool { return hasMount(cfg, v) }):
-	case !q.any("publish", func(v string) bool { return publishes(cfg, v) }):
-	case !q.any("expose", func(v string) bool { return exposes(cfg, v) }):
 	default:
 		return true
 	}
@@ -146,18 +169,18 @@ func hasMount(cfg *runtime.Config, want string) bool {
 	})
 }
 
-// publishes compares container ports, as Docker's filter does.
-func publishes(cfg *runtime.Config, spec string) bool {
-	want, err := port.ParseExposed(spec)
-	return err == nil && slices.ContainsFunc(cfg.Published(), func(p port.Mapping) bool {
-		return slices.Contains(want, p.Exposed())
-	})
-}
-
-// exposes also counts what is published, which exposes it.
-func exposes(cfg *runtime.Config, spec string) bool {
-	want, err := port.ParseExposed(spec)
-	return publishes(cfg, spec) || (err == nil && slices.ContainsFunc(cfg.Exposed, func(e port.Exposed) bool {
-		return slices.Contains(want, e)
-	}))
+// fitsPorts is for the filters publish, of the host's ports, and expose, of the
+// container's. As in Docker one that fits is enough, and a container that does not
+// run has neither.
+func (q *containerQuery) fitsPorts(ctr *runtime.Container) (bool, error) {
+	if len(q.published) == 0 && len(q.exposed) == 0 {
+		return true, nil
+	}
+	ports, err := q.ports(ctr)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(withExposed(ctr, ports), func(p port.Mapping) bool {
+		return q.published[port.Exposed{Port: p.HostPort, Proto: p.Proto}] || q.exposed[p.Exposed()]
+	}), nil
 }
