@@ -216,7 +216,7 @@ func TestHostAddressOfAnotherFamily(t *testing.T) {
 		fails(t, h.Run(append(append([]string{"run", "--rm"}, strings.Fields(c.flags)...), "busybox", "true")...), 125, c.want)
 	}
 	for _, c := range []struct{ flags, want string }{
-		{"-p [::ffff:1.2.3.4]:8080:80", "in the form of IPv6: want 1.2.3.4"}, {"-p [fe80::1%eth0]:8080:80", "want an address without a zone"},
+		{"-p [::ffff:1.2.3.4]:8080:80", "in the form of IPv6: want 1.2.3.4"}, {"-p [fe80::1%eth0]:8080:80", "is a link-local address"},
 		{"-p [::1]:80", "an IPv6 address stands in brackets"},
 	} {
 		fails(t, h.Run(append(append([]string{"run", "--rm"}, strings.Fields(c.flags)...), "busybox", "true")...), 125, c.want)

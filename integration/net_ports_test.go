@@ -182,6 +182,8 @@ func TestPortFromARange(t *testing.T) {
 		runIdle(t, h, name, "-p", "8000-8001:80")
 		wantOut(t, h.Run("port", name, "80"), want)
 	}
+	runIdle(t, h, "choosy", "-p", "8000-65535:80") // one port, however long the range is
+	wantOut(t, h.Run("port", "choosy", "80"), "0.0.0.0:8002")
 	fails(t, h.Run("run", "--name", "c2", "-p", "8000-8001:80", "busybox", "true"), 125, "Bind for 0.0.0.0:8000-8001 failed: port is already allocated")
 }
 
@@ -338,6 +340,8 @@ func TestBadPorts(t *testing.T) {
 		"1:2:3:4":         "too many colons",
 		"1.2.3:80:80":     `"1.2.3" is not an IP address`,
 		"1-65535:1-65535": "longer than 8192",
+		"-1:80":           `host port "-1" is neither a port nor a range`,
+		"[fe80::1]:80:80": "is a link-local address",
 	} {
 		r := h.Run("run", "--rm", "-p", spec, "busybox", "true")
 		fails(t, r, 125, fmt.Sprintf("invalid port mapping %q", spec), want)

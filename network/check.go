@@ -128,6 +128,21 @@ func checkFamilies(opt *CreateOptions) error {
 	case opt.IPv6 && !hasIPv6():
 		return fmt.Errorf("this kernel has no IPv6")
 	}
+	return checkHostBinding(opt)
+}
+
+// checkHostBinding refuses a default host address of a family that the network
+// will lack: no port could be published. 0.0.0.0 means all of both families.
+func checkHostBinding(opt *CreateOptions) error {
+	ip, err := port.ParseHostIP(opt.Options[hostBinding])
+	switch {
+	case err != nil || ip == netip.IPv4Unspecified():
+		return nil // none, or refused before
+	case ip.Is4() && opt.NoIPv4:
+		return fmt.Errorf("the network has no IPv4: its default host address %s cannot be of IPv4", ip)
+	case ip.Is6() && !opt.IPv6:
+		return fmt.Errorf("the network has no IPv6: its default host address %s cannot be of IPv6 without --ipv6", ip)
+	}
 	return nil
 }
 

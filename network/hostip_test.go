@@ -34,14 +34,14 @@ func TestAddHostIP(t *testing.T) {
 		{"46", "8080-8090:80/udp", "", "", "0.0.0.0:8080-8090->80/udp, [::]:8080-8090->80/udp"},
 		{"46", "0.0.0.0:8080:80", "", "", "0.0.0.0:8080->80/tcp"},
 		{"46", "[::]:8080:80", "127.0.0.1", "", "[::]:8080->80/tcp"},
-		{"46", "80", "127.0.0.1", "", "127.0.0.1:0->80/tcp"},
-		{"46", "80", "::1", "", "[::1]:0->80/tcp"},
-		{"46", "80", "::", "", "[::]:0->80/tcp"},
-		{"46", "80", "0.0.0.0", "", "0.0.0.0:0->80/tcp, [::]:0->80/tcp"},
-		{"6", "80", "0.0.0.0", "", "[::]:0->80/tcp"},
-		{"46", "80", "127.0.0.1", "0.0.0.0", "0.0.0.0:0->80/tcp, [::]:0->80/tcp"},
-		{"46", "80", "127.0.0.1", "fd00::1", "[fd00::1]:0->80/tcp"},
-		{"4", "80", "fd00::1", "192.0.2.1", "192.0.2.1:0->80/tcp"},
+		{"46", "80", "127.0.0.1", "", "127.0.0.1->80/tcp"},
+		{"46", "80", "::1", "", "[::1]->80/tcp"},
+		{"46", "80", "::", "", "[::]->80/tcp"},
+		{"46", "80", "0.0.0.0", "", "0.0.0.0->80/tcp, [::]->80/tcp"},
+		{"6", "80", "0.0.0.0", "", "[::]->80/tcp"},
+		{"46", "80", "127.0.0.1", "0.0.0.0", "0.0.0.0->80/tcp, [::]->80/tcp"},
+		{"46", "80", "127.0.0.1", "fd00::1", "[fd00::1]->80/tcp"},
+		{"4", "80", "fd00::1", "192.0.2.1", "192.0.2.1->80/tcp"},
 	} {
 		n := *nets[c.net]
 		n.Options = map[string]string{hostBinding: c.own}
@@ -68,6 +68,7 @@ func TestAddHostIPRefuses(t *testing.T) {
 		spec, general, want string
 	}{
 		{familyNet(true, false), "[::]:8080:80", "", "cannot publish [::]:8080->80/tcp on network n: it has no IPv6: name an IPv4 address of the host, as in -p 0.0.0.0:8080:80/tcp, or use a network made with --ipv6"},
+		{familyNet(true, false), "[::]::80", "", "cannot publish [::]->80/tcp on network n"},
 		{familyNet(true, false), "80", "::1", "it has no IPv6, and the default host address is ::1"},
 		{familyNet(false, true), "127.0.0.1:8080:80", "", "cannot publish 127.0.0.1:8080->80/tcp on network n: it has no IPv4: name an IPv6 address of the host, as in -p [::]:8080:80/tcp"},
 		{familyNet(false, true), "80", "127.0.0.1", "it has no IPv4, and the default host address is 127.0.0.1"},
@@ -97,11 +98,11 @@ func TestPlace(t *testing.T) {
 		p                 port.Mapping
 	}{
 		{"", "", "[0.0.0.0:8080->80/tcp, [::]:8080->80/tcp] []", dual},
-		{"", firewall.ModeRouted, "[0.0.0.0:8080->80/tcp] [[::]:0->80/tcp]", dual},
-		{firewall.ModeRouted, "", "[[::]:8080->80/tcp] [0.0.0.0:0->80/tcp]", dual},
-		{firewall.ModeRouted, firewall.ModeRouted, "[] [0.0.0.0:0->80/tcp, [::]:0->80/tcp]", dual},
+		{"", firewall.ModeRouted, "[0.0.0.0:8080->80/tcp] [[::]->80/tcp]", dual},
+		{firewall.ModeRouted, "", "[[::]:8080->80/tcp] [0.0.0.0->80/tcp]", dual},
+		{firewall.ModeRouted, firewall.ModeRouted, "[] [0.0.0.0->80/tcp, [::]->80/tcp]", dual},
 		{firewall.ModeRouted, "", "[[::]:8080->80/tcp] []", dual.Only6()},
-		{"", firewall.ModeRouted, "[] [[::]:0->80/tcp]", dual.Only6()},
+		{"", firewall.ModeRouted, "[] [[::]->80/tcp]", dual.Only6()},
 	} {
 		n := familyNet(true, true)
 		n.GatewayMode, n.GatewayMode6 = c.mode, c.mode6

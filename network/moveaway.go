@@ -94,7 +94,7 @@ func (m *Manager) makeRoom(ctx context.Context, n *Network, observe plan.Observe
 	case s.Prefix == dockerPrefix && s.anyUp() && m.driverName() == IPTables:
 		return m.moveNow(ctx, s, missing, observe)
 	}
-	return errorf(ErrInUse, "somebody else has chains %s that network %s needs: take all networks down with mini network prune, then use --chain-prefix", s.Prefix, n.Name)
+	return errorf(ErrInUse, "somebody else has chains %s that network %s needs: take all networks down with mini network down, then use --chain-prefix", s.Prefix, n.Name)
 }
 
 // move is what becomes of the records.

@@ -143,7 +143,7 @@ func TestNoRoom(t *testing.T) {
 	def, both := w.find(Bridge), w.both("both", 1)
 	w.must(w.m.Up(ctx, def, nil))
 	before := w.traces()
-	wantErr(t, "a network with IPv6", w.m.Up(ctx, both, nil), ErrInUse, "somebody else has chains MINI that network both needs: take all networks down with mini network prune, then use --chain-prefix")
+	wantErr(t, "a network with IPv6", w.m.Up(ctx, both, nil), ErrInUse, "somebody else has chains MINI that network both needs: take all networks down with mini network down, then use --chain-prefix")
 	if after := w.traces(); after != before {
 		t.Errorf("changed:\n%s\nbefore:\n%s", after, before)
 	}

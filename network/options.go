@@ -40,9 +40,10 @@ type option struct {
 func options() []option {
 	return []option{
 		{optBridge, "bridge_name", func(o *CreateOptions, v string) error {
-			if o.Bridge == "" {
-				o.Bridge = v
+			if o.Bridge != "" && o.Bridge != v {
+				return fmt.Errorf("%q and the bridge %q, asked for otherwise, contradict each other", v, o.Bridge)
 			}
+			o.Bridge = v
 			return nil
 		}},
 		{optMTU, "mtu", setMTU},
@@ -115,9 +116,10 @@ func setMTU(o *CreateOptions, v string) error {
 	if err != nil {
 		return fmt.Errorf("%q is not a number", v)
 	}
-	if o.MTU == 0 {
-		o.MTU = n
+	if o.MTU != 0 && o.MTU != n {
+		return fmt.Errorf("%d and the MTU %d, asked for otherwise, contradict each other", n, o.MTU)
 	}
+	o.MTU = n
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (m *Manager) driverName() string {
 // checkDriver compares the driver that was asked for with the one in use.
 func (m *Manager) checkDriver() error {
 	if want := m.opt.Firewall; want != "" && want != m.driverName() {
-		return errorf(ErrInUse, "networks are up with the firewall driver %s: use it, or take them down first with mini network prune", m.driverName())
+		return errorf(ErrInUse, "networks are up with the firewall driver %s: use it, or take them down first with mini network down", m.driverName())
 	}
 	return nil
 }

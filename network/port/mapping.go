@@ -38,12 +38,16 @@ type Mapping struct {
 }
 
 // String gives the mapping as `docker ps` shows it: 0.0.0.0:8080->80/tcp. One of
-// both families is shown for each.
+// both families is shown for each. A host port that is not known is left out.
 func (m Mapping) String() string {
 	if m.Dual {
 		return m.parts()[0].String() + ", " + m.parts()[1].String()
 	}
-	return fmt.Sprintf("%s->%d/%s", m.Host(), m.ContainerPort, m.Proto)
+	host := m.Host()
+	if m.HostPort == 0 { // not chosen yet
+		host = addrText(m.hostIP())
+	}
+	return fmt.Sprintf("%s->%d/%s", host, m.ContainerPort, m.Proto)
 }
 
 // Host gives the host's side: 0.0.0.0:8080, [::1]:8080. Of one of both families
@@ -105,8 +109,8 @@ func (m Mapping) hostIP() netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// maxRange bounds the number of ports that one `-p` may name, which is also
-// the number of sockets it costs.
+// maxRange bounds the number of ports that one `-p` may publish, which is also
+// the number of sockets it costs. A choice of one may be of any length.
 const maxRange = 8192
 
 // Parse reads one `-p` option in Docker's short grammar,
@@ -167,7 +171,7 @@ func (w words) mappings() ([]Mapping, error) {
 	}
 	n, hosts := int(last)-int(first)+1, int(hostLast)-int(hostFirst)+1
 	switch {
-	case n > maxRange || hosts > maxRange:
+	case n > maxRange:
 		return nil, fmt.Errorf("the range is longer than %d ports", maxRange)
 	case w.host != "" && n > 1 && hosts != n:
 		return nil, fmt.Errorf("the host range has %d ports and the container range %d: they must be of one length", hosts, n)
@@ -244,6 +248,8 @@ func ParseHostIP(s string) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("%q is not an IP address", s)
 	case ip.Is4In6():
 		return netip.Addr{}, fmt.Errorf("%q is an IPv4 address in the form of IPv6: want %s", s, ip.Unmap())
+	case ip.Is6() && ip.IsLinkLocalUnicast():
+		return netip.Addr{}, fmt.Errorf("%q is a link-local address, which is another one on each link: ports are not published there", s)
 	case ip.Zone() != "":
 		return netip.Addr{}, fmt.Errorf("%q names a link: want an address without a zone", s)
 	case ip.IsMulticast():
@@ -255,6 +261,9 @@ func ParseHostIP(s string) (netip.Addr, error) {
 // parseRange reads N or N-M, both from 1 to 65535.
 func parseRange(what, s string) (first, last uint16, err error) {
 	from, to, isRange := strings.Cut(s, "-")
+	if isRange && (from == "" || to == "") {
+		return 0, 0, fmt.Errorf("%s %q is neither a port nor a range such as 8000-8010", what, s)
+	}
 	if first, err = parsePort(what, from); err != nil {
 		return 0, 0, err
 	}
