@@ -65,3 +65,31 @@ func TestMACsOfIPv6Differ(t *testing.T) {
 		t.Errorf("got %q, want two addresses with a MAC address each", macs)
 	}
 }
+
+// TestMacvlanClashes: what the kernel calls an invalid argument is explained.
+func TestMacvlanClashes(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	create := func(name, mode, subnet string) {
+		must(t, h.Run("network", "create", "-d", "macvlan", "-o", "parent=uplink0", "-o", "macvlan_mode="+mode, "--subnet", subnet, name))
+	}
+	create("lan", "bridge", "10.1.0.0/24")
+	create("alone", "passthru", "10.2.0.0/24")
+	run := func(args ...string) host.Result {
+		return h.Run(append(append([]string{"run", "--rm"}, args...), "busybox", "true")...)
+	}
+	runIdle(t, h, "first", "--net", "name=lan,mac-address=02:00:00:00:00:11")
+	fails(t, run("--net", "alone"), 125, "the mode passthru wants uplink0 for one container alone, and it has another macvlan link")
+	fails(t, run("--net", "name=lan,mac-address=02:00:00:00:00:11"), 125, "another macvlan link on it, has the MAC address 02:00:00:00:00:11: choose one with --mac-address")
+	must(t, h.Run("rm", "-f", "first"))
+	runIdle(t, h, "second", "--net", "alone")
+	for range 4 { // its own former link, which is about to go, is no clash
+		must(t, h.Run("restart", "-t", "0", "second"))
+	}
+	fails(t, run("--net", "lan"), 125, "perhaps uplink0 has a macvlan link of the mode passthru, which wants it alone")
+	must(t, h.Run("rm", "-f", "second"))
+	runIdle(t, h, "third", "--net", "name=lan,ip=10.1.0.9")
+	for range 4 {
+		must(t, h.Run("restart", "-t", "0", "third"))
+	}
+}

@@ -228,6 +228,11 @@ func TestUpAndDown(t *testing.T) {
 	}
 	wantOut(t, h.Run("run", "--rm", "--net", "red", "busybox", "hostname", "-i"), "10.1.0.3") // next-fit
 	fails(t, h.Run("network", "up", "nowhere"), 1, "network nowhere not found")
+	for _, command := range []string{"up", "down", "reload"} {
+		if r := h.Run("network", command, "host"); r.Code != 0 || r.Stderr != "mini: network host has no bridge and no rules: there is nothing to do\n" {
+			t.Errorf("%v", r)
+		}
+	}
 }
 
 // withoutNoise leaves of iptables-save what mini may change: rules and chains

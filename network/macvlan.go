@@ -2,12 +2,15 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/network/netns"
 	"github.com/minirt/mini/plan"
@@ -140,7 +143,8 @@ func (c *container) stepChild(m *Manager) plan.Step {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name, attrs.ParentIndex, attrs.HardwareAddr, attrs.MTU = ep.childName(), parent.Attrs().Index, net.HardwareAddr(ep.MAC), ep.MTU
 			attrs.Namespace = netlink.NsFd(int(c.ns.Fd()))
-			if err := h.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: macvlanModes[ep.ParentMode]}); err != nil {
+			link := &netlink.Macvlan{LinkAttrs: attrs, Mode: macvlanModes[ep.ParentMode]}
+			if err := ep.afterFormer(func() error { return h.LinkAdd(link) }); err != nil {
 				return linkErr("making a macvlan link on", ep.Parent, err)
 			}
 			child, err := c.nl.LinkByName(ep.childName())
@@ -151,6 +155,38 @@ func (c *container) stepChild(m *Manager) plan.Step {
 		},
 		Undo: func(context.Context) error { return c.deleteChild() },
 	}
+}
+
+// How long a clash may last that a former container leaves, and how often it is
+// looked at. A link dies with its namespace: that takes the kernel some 30 ms, and
+// more where many end at once.
+const (
+	formerPause = 5 * time.Millisecond
+	formerTries = 400
+)
+
+// afterFormer makes or switches on a macvlan link. The container that had the same
+// MAC address, or the parent alone, may have ended just now: in a restart it has.
+func (ep *Endpoint) afterFormer(do func() error) error {
+	err := do()
+	for tries := 0; tries < formerTries && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EADDRINUSE)); tries++ {
+		time.Sleep(formerPause)
+		err = do()
+	}
+	return ep.explainMacvlan(err)
+}
+
+// explainMacvlan adds what the kernel means: drivers/net/macvlan.c.
+func (ep *Endpoint) explainMacvlan(err error) error {
+	switch {
+	case errors.Is(err, unix.EINVAL) && ep.ParentMode == "passthru":
+		return fmt.Errorf("%w: the mode passthru wants %s for one container alone, and it has another macvlan link", err, ep.Parent)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w: perhaps %s has a macvlan link of the mode passthru, which wants it alone", err, ep.Parent)
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: %s, or another macvlan link on it, has the MAC address %s: choose one with --mac-address", err, ep.Parent, ep.MAC)
+	}
+	return err
 }
 
 // deleteChild removes the link from a container that lives on. One that is gone
@@ -178,7 +214,7 @@ func (c *container) stepChildUp() plan.Step {
 		Why:  "The address came first, so that the link can announce it now.",
 		Cmds: []string{c.inside("link", "set", "dev", name, "up")},
 		Do: func(context.Context) error {
-			if err := c.nl.LinkSetUp(c.link); err != nil {
+			if err := c.ep.afterFormer(func() error { return c.nl.LinkSetUp(c.link) }); err != nil {
 				return linkErr("switching on the container's", name, err)
 			}
 			if c.ep.IP6.IsValid() {

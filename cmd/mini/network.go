@@ -63,6 +63,18 @@ func (c *call) withNetworks(fn func(*runtime.Runtime, *network.Network) error) e
 	})
 }
 
+// unlessBare says of a network that is neither brought up nor taken down that there
+// is nothing to do.
+func (c *call) unlessBare(fn func(*runtime.Runtime, *network.Network) error) func(*runtime.Runtime, *network.Network) error {
+	return func(rt *runtime.Runtime, n *network.Network) error {
+		if n.HasRules() {
+			return fn(rt, n)
+		}
+		c.note("mini: network " + n.Name + " has no bridge and no rules: there is nothing to do")
+		return nil
+	}
+}
+
 func networkUpCommand() *command {
 	return &command{
 		name: "up", args: "NETWORK [NETWORK...]", min: 1, max: -1, complete: "networks",
@@ -70,9 +82,9 @@ func networkUpCommand() *command {
 		long:  "Containers do this by themselves when they start.", example: "mini network up --explain bridge",
 		flags: func() flagSet { return flagSet{explainFlag()} },
 		run: func(c *call) error {
-			return c.withNetworks(func(rt *runtime.Runtime, n *network.Network) error {
+			return c.withNetworks(c.unlessBare(func(rt *runtime.Runtime, n *network.Network) error {
 				return rt.Networks.Up(c.ctx, n, c.observer())
-			})
+			}))
 		},
 	}
 }
@@ -85,9 +97,9 @@ func networkDownCommand() *command {
 		example: "mini network down --explain bridge",
 		flags:   func() flagSet { return flagSet{explainFlag()} },
 		run: func(c *call) error {
-			return c.withNetworks(func(rt *runtime.Runtime, n *network.Network) error {
+			return c.withNetworks(c.unlessBare(func(rt *runtime.Runtime, n *network.Network) error {
 				return rt.Networks.Down(c.ctx, n, c.observer())
-			})
+			}))
 		},
 	}
 }
@@ -108,7 +120,7 @@ func runNetworkReload(c *call) error {
 		return rt.Networks.Reload(c.ctx, n, c.observer())
 	}
 	if c.flags.NArg() > 0 {
-		return c.withNetworks(reload)
+		return c.withNetworks(c.unlessBare(reload))
 	}
 	rt, err := c.open()
 	if err != nil {
