@@ -115,11 +115,7 @@ type Endpoint struct {
 
 // Close frees the host ports. The record stays: see [Manager.Release].
 func (ep *Endpoint) Close() error {
-	var errs []error
-	if ep.relay != nil {
-		errs = append(errs, ep.relay.Close())
-		ep.relay = nil
-	}
+	errs := []error{ep.endRelay()}
 	for _, s := range ep.sockets {
 		if s != nil { // one that could not be bound
 			errs = append(errs, s.Close())
@@ -127,6 +123,16 @@ func (ep *Endpoint) Close() error {
 	}
 	ep.sockets = nil
 	return errors.Join(errs...)
+}
+
+// endRelay ends what goes on at [::1], which may take a moment: see [port.Relay.Close].
+func (ep *Endpoint) endRelay() error {
+	if ep.relay == nil {
+		return nil
+	}
+	r := ep.relay
+	ep.relay = nil
+	return r.Close()
 }
 
 // alias is the tag on the host's end of the veth pair.

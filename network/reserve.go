@@ -200,9 +200,10 @@ func (m *Manager) explainTaken(n *Network, self string, ip netip.Addr, err error
 // that was done before. The kernel objects must be gone: see [Manager.DetachPlan].
 func (m *Manager) Release(ep *Endpoint) error {
 	n := networkOf(ep)
+	ended := ep.endRelay() // before the lock, or others would wait for this one's clients
 	unlock, err := m.lockRecords(n)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ep.Close()
+		return errors.Join(ended, ep.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
@@ -214,9 +215,9 @@ func (m *Manager) Release(ep *Endpoint) error {
 		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return ep.Close()
+		return errors.Join(ended, ep.Close())
 	}
-	err = errors.Join(ep.Close(), m.dropMoved(ep), m.releaseAddresses(ep))
+	err = errors.Join(ended, ep.Close(), m.dropMoved(ep), m.releaseAddresses(ep))
 	if err != nil {
 		return fmt.Errorf("releasing the endpoint of %s: %w", ep.ContainerName, err)
 	}
