@@ -22,14 +22,14 @@ type found struct {
 	Index int `json:"index"` // of the link: another one is another bridge
 	MAC   MAC `json:"mac"`
 	// HasAddress: it has an address of the subnet, and needs none of mini.
-	HasAddress  bool   `json:"has_address"`
-	HasAddress6 bool   `json:"has_address6,omitempty"`
+	HasAddress  bool `json:"has_address"`
+	HasAddress6 bool `json:"has_address6,omitempty"`
 	// Gateways are those of the network's gateways that it had. A record of an older
 	// mini has none.
 	Gateways []netip.Addr `json:"gateways,omitempty"`
-	Up          bool   `json:"up"`
-	Localnet    string `json:"route_localnet"`         // the sysctl's value
-	NoIPv6      string `json:"disable_ipv6,omitempty"` // the sysctl's value, if the network has IPv6
+	Up       bool         `json:"up"`
+	Localnet string       `json:"route_localnet"`         // the sysctl's value
+	NoIPv6   string       `json:"disable_ipv6,omitempty"` // the sysctl's value, if the network has IPv6
 }
 
 // mayAdopt says that the bridge's name is the user's choice.
