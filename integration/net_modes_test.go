@@ -103,6 +103,42 @@ func TestHostMode(t *testing.T) {
 	wantOut(t, h.Run("inspect", "-f", "{{.HostConfig.NetworkMode}}{{.NetworkSettings.IPAddress}}", "web"), "host")
 }
 
+// TestDomainname: what --domainname says is the host name's domain.
+func TestDomainname(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	runIdle(t, h, "web", "--hostname", "box", "--domainname", "example.test")
+	wantOut(t, h.Run("exec", "web", "sh", "-c", "hostname; hostname -d; hostname -f; cat /proc/sys/kernel/domainname /etc/hostname; tail -n 1 /etc/hosts"),
+		"box\nexample.test\nbox.example.test\nexample.test\nbox\n172.17.0.2\tbox.example.test box")
+	wantOut(t, h.Run("inspect", "-f", "{{.Config.Hostname}} {{.Config.Domainname}}", "web"), "box example.test")
+	must(t, h.Run("network", "create", "--subnet", "10.1.0.0/24", "red"))
+	must(t, h.Run("network", "connect", "red", "web"))
+	wantOut(t, h.Run("exec", "web", "tail", "-n", "1", "/etc/hosts"), "10.1.0.2\tbox.example.test box")
+	must(t, h.Run("network", "disconnect", "red", "web"))
+	wantOut(t, h.Run("exec", "web", "grep", "-c", "box.example.test", "/etc/hosts"), "1")
+	for _, bad := range []string{"a b", "a..b", "a\nb", strings.Repeat("d", 65)} {
+		fails(t, h.Run("run", "--rm", "--domainname", bad, "busybox", "true"), 125, "invalid domainname")
+	}
+	fails(t, h.Run("run", "--rm", "--net", "container:web", "--domainname", "x", "busybox", "true"), 125, "conflicting options: domainname and the network mode")
+}
+
+// TestBadNamesAtCreate: what could not be used later is refused at once.
+func TestBadNamesAtCreate(t *testing.T) {
+	t.Parallel()
+	h := busyboxHost(t)
+	must(t, h.Run("network", "create", "red"))
+	must(t, h.Run("create", "--name", "ready", "busybox", "true"))
+	for _, bad := range [][]string{{"--network-alias", "a b"}, {"--network-alias", "a..b"}, {"--network-alias", "a,b"}, {"--mac-address", "00:00:00:00:00:00"}} {
+		want := map[string]string{"--network-alias": "invalid network alias", "--mac-address": "invalid MAC address"}[bad[0]]
+		fails(t, h.Run("create", "--net", "red", bad[0], bad[1], "busybox", "true"), 1, want)
+		fails(t, h.Run("network", "connect", strings.Replace(bad[0], "network-", "", 1), bad[1], "red", "ready"), 1, want)
+	}
+	wantOut(t, h.Run("ps", "-a", "--format", "{{.Names}} {{.Networks}}"), "ready bridge")
+	runIdle(t, h, "web", "--net", "red", "--network-alias", "_web._tcp.example", "--network-alias", "-x")
+	wantName(t, h, initPid(t, h, "web"), "_web._tcp.example", must(t, h.Run("exec", "web", "hostname", "-i")))
+	wantName(t, h, initPid(t, h, "web"), "-x", must(t, h.Run("exec", "web", "hostname", "-i")))
+}
+
 // TestNoneMode: a loopback that works, and nothing else.
 func TestNoneMode(t *testing.T) {
 	t.Parallel()

@@ -215,8 +215,8 @@ func checkSpec(n *Network, s EndpointSpec) error {
 		return err
 	}
 	for _, a := range s.Aliases {
-		if err := checkName(a); err != nil {
-			return fmt.Errorf("network alias: %w", err)
+		if err := CheckAlias(a); err != nil {
+			return err
 		}
 	}
 	if err := n.CheckAddress(s.IP); err != nil {
@@ -225,13 +225,34 @@ func checkSpec(n *Network, s EndpointSpec) error {
 	if err := n.CheckAddress(s.IP6); err != nil {
 		return err
 	}
-	if err := checkMAC(s.MAC); err != nil {
+	if err := CheckMAC(s.MAC); err != nil {
 		return err
 	}
 	return checkPorts(s.Ports)
 }
 
-func checkMAC(mac net.HardwareAddr) error {
+// maxAlias and maxLabel bound a name that DNS carries, and its parts between the
+// dots, in bytes (RFC 1035, section 2.3.4).
+const (
+	maxAlias = 253
+	maxLabel = 63
+)
+
+// CheckAlias says why a further name of a container could not be looked up. As in
+// Docker, _ may begin it.
+func CheckAlias(alias string) error {
+	for label := range strings.SplitSeq(alias, ".") {
+		strange := func(r rune) bool { return !isAlnum(r) && r != '-' && r != '_' }
+		if label == "" || len(label) > maxLabel || len(alias) > maxAlias || strings.ContainsFunc(label, strange) {
+			return errorf(ErrInvalid, "invalid network alias %q: want letters, digits, - and _ with single dots between them, %d at most and %d between two dots", alias, maxAlias, maxLabel)
+		}
+	}
+	return nil
+}
+
+// CheckMAC says why a container's link cannot have a MAC address. None at all is
+// fine.
+func CheckMAC(mac net.HardwareAddr) error {
 	if mac == nil {
 		return nil
 	}

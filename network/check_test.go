@@ -95,7 +95,7 @@ func TestCheckSpec(t *testing.T) {
 		"invalid container id":                          func(s *EndpointSpec) { s.ContainerID = "xyz" },
 		`invalid interface "lo"`:                        func(s *EndpointSpec) { s.Interface = "lo" },
 		`invalid name "../x"`:                           func(s *EndpointSpec) { s.ContainerName = "../x" },
-		"network alias: invalid name":                   func(s *EndpointSpec) { s.Aliases = []string{"a b"} },
+		`invalid network alias "a b"`:                   func(s *EndpointSpec) { s.Aliases = []string{"a b"} },
 		"address 10.0.0.5: it is not in the subnet 172": func(s *EndpointSpec) { s.IP = netip.MustParseAddr("10.0.0.5") },
 		`invalid MAC address "01:00:5e:00:00:01"`:       func(s *EndpointSpec) { s.MAC, _ = net.ParseMAC("01:00:5e:00:00:01") },
 		"0.0.0.0:80/tcp is asked for twice":             func(s *EndpointSpec) { s.Ports = []port.Mapping{tcp(80), tcp(80)} },

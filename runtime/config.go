@@ -28,6 +28,7 @@ type Config struct {
 	WorkingDir string   `json:"working_dir,omitempty"`
 	User       string   `json:"user,omitempty"` // as in docker run -u
 	Hostname   string   `json:"hostname,omitempty"`
+	Domainname string   `json:"domainname,omitempty"`
 
 	Tty        bool              `json:"tty,omitempty"`
 	OpenStdin  bool              `json:"open_stdin,omitempty"` // -i
@@ -59,6 +60,14 @@ type Config struct {
 // sharesNetwork tells whether the container has no network namespace of its own.
 func (cfg *Config) sharesNetwork() bool {
 	return cfg.NetworkMode == network.Host || strings.HasPrefix(cfg.NetworkMode, containerMode)
+}
+
+// fullName is the host name with its domain, as /etc/hosts has it.
+func (cfg *Config) fullName() string {
+	if cfg.Domainname == "" {
+		return cfg.Hostname
+	}
+	return cfg.Hostname + "." + cfg.Domainname
 }
 
 // Published gives the ports to publish: those asked for, and with PublishAll

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -58,8 +57,12 @@ func (c *Container) checkConnect(n *network.Network, a NetworkAttachment) error 
 
 // fits says whether the network can give what is asked of it.
 func (a *NetworkAttachment) fits(n *network.Network) error {
-	for _, ip := range []netip.Addr{a.IP, a.IP6} {
-		if err := n.CheckAddress(ip); err != nil {
+	errs := []error{n.CheckAddress(a.IP), n.CheckAddress(a.IP6), network.CheckMAC(a.MAC)}
+	for _, alias := range a.Aliases {
+		errs = append(errs, network.CheckAlias(alias))
+	}
+	for _, err := range errs {
+		if err != nil {
 			return errorf(ErrInvalid, "%s", err.Error())
 		}
 	}

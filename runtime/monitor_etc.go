@@ -56,7 +56,7 @@ func (m *monitor) updateHosts(gone, came []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	return m.writeEtcFile(etcHosts, rootfs.EditHosts(text, m.c.Config.Hostname, gone, came))
+	return m.writeEtcFile(etcHosts, rootfs.EditHosts(text, m.c.Config.fullName(), gone, came))
 }
 
 func (m *monitor) updateResolv() error {
@@ -178,7 +178,7 @@ func (m *monitor) beginNames(ctx context.Context, observe plan.Observer) error {
 
 // hosts gives the text of /etc/hosts. On the host's network it is the host's.
 func (m *monitor) hosts() (string, error) {
-	opt := rootfs.HostsOptions{Hostname: m.c.Config.Hostname}
+	opt := rootfs.HostsOptions{Hostname: m.c.Config.fullName()}
 	for _, ep := range m.endpoints {
 		opt.Addresses = append(opt.Addresses, ep.Addresses()...)
 		opt.Gateway = append(opt.Gateway, leading(ep)...)

@@ -60,6 +60,9 @@ func (ip *initPlan) firstHalf(p *nsinit.Program) {
 	if ip.spec.Hostname != "" {
 		p.Call("set hostname "+ip.spec.Hostname, nil, unix.SYS_SETHOSTNAME, ip.spec.Hostname, len(ip.spec.Hostname))
 	}
+	if ip.spec.Domainname != "" {
+		p.Call("set domainname "+ip.spec.Domainname, nil, unix.SYS_SETDOMAINNAME, ip.spec.Domainname, len(ip.spec.Domainname))
+	}
 	if ip.limitsFirst {
 		p.Pause()
 	}

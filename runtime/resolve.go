@@ -31,6 +31,9 @@ func (r *Runtime) resolveConfig(cfg *Config) error {
 	if len(cfg.Hostname) > 63 {
 		return errorf(ErrInvalid, "invalid hostname %q: longer than 63 characters", cfg.Hostname)
 	}
+	if err := checkDomain(cfg.Domainname); err != nil {
+		return err
+	}
 	if err := r.applyImage(cfg); err != nil {
 		return err
 	}
@@ -55,6 +58,22 @@ func (r *Runtime) resolveConfig(cfg *Config) error {
 		return err
 	}
 	return setHostname(cfg)
+}
+
+// maxDomain is what the kernel takes, in bytes: __NEW_UTS_LEN, see setdomainname(2).
+const maxDomain = 64
+
+// checkDomain wants a domain that can be a part of a line of /etc/hosts.
+func checkDomain(name string) error {
+	if len(name) > maxDomain {
+		return errorf(ErrInvalid, "invalid domainname %q: longer than %d characters", name, maxDomain)
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if name != "" && (label == "" || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "") {
+			return errorf(ErrInvalid, "invalid domainname %q: want letters, digits, hyphens and single dots between them", name)
+		}
+	}
+	return nil
 }
 
 // checkCommand makes sure that there is something to execute.

@@ -23,7 +23,7 @@ func BuildSpec(cfg *Config, dir string) *specs.Spec {
 	return &specs.Spec{
 		Version:  specs.Version,
 		Root:     &specs.Root{Path: rootfsDir, Readonly: cfg.ReadOnly},
-		Hostname: cfg.Hostname,
+		Hostname: cfg.Hostname, Domainname: cfg.Domainname,
 		Process: &specs.Process{
 			Terminal: cfg.Tty,
 			User:     specs.User{Username: cfg.User},

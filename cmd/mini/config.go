@@ -33,7 +33,7 @@ type surroundings struct {
 func buildConfig(v values, args []string, out surroundings) (cfg runtime.Config, warnings []string, err error) {
 	cfg = runtime.Config{
 		Name: v.String("name"), WorkingDir: v.String("workdir"), User: v.String("user"),
-		Hostname: v.String("hostname"), Tty: v.Bool("tty"), OpenStdin: v.Bool("interactive"),
+		Hostname: v.String("hostname"), Domainname: v.String("domainname"), Tty: v.Bool("tty"), OpenStdin: v.Bool("interactive"),
 		AutoRemove: v.Bool("rm"), Init: v.Bool("init"), ReadOnly: v.Bool("read-only"),
 		StopSignal: v.String("stop-signal"), ExtraHosts: v.StringSlice("add-host"),
 		Rootfs: v.String("rootfs"),

@@ -141,6 +141,8 @@ func checkMode(cfg *runtime.Config, a runtime.NetworkAttachment) error {
 	switch {
 	case shared && cfg.Hostname != "":
 		return errors.New("conflicting options: hostname and the network mode")
+	case shared && cfg.Domainname != "":
+		return errors.New("conflicting options: domainname and the network mode")
 	case shared && (cfg.DNS.Servers != nil || cfg.DNS.Search != nil || cfg.DNS.Options != nil):
 		return errors.New("conflicting options: dns and the network mode")
 	case shared && len(cfg.ExtraHosts) > 0:

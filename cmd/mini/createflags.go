@@ -9,6 +9,7 @@ func createFlags() flagSet {
 		listFlag("dns", "", "Set custom DNS servers"),
 		listFlag("dns-option", "", "Set DNS options").or("dns-opt"),
 		listFlag("dns-search", "", "Set custom DNS search domains"),
+		stringFlag("domainname", "", "Container NIS domain name, also the domain of its host name in /etc/hosts"),
 		stringFlag("entrypoint", "", "Overwrite the default ENTRYPOINT of the image"),
 		listFlag("env", "e", "Set environment variables"),
 		listFlag("env-file", "", "Read in a file of environment variables"),

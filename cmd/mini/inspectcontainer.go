@@ -168,7 +168,7 @@ func mountsOf(cfg *runtime.Config) []mountJSON {
 
 func configOf(cfg *runtime.Config, image *rootfs.Image) configJSON {
 	j := configJSON{
-		Hostname: cfg.Hostname, User: cfg.User, AttachStdin: cfg.OpenStdin, AttachStdout: true, AttachStderr: true,
+		Hostname: cfg.Hostname, Domainname: cfg.Domainname, User: cfg.User, AttachStdin: cfg.OpenStdin, AttachStdout: true, AttachStderr: true,
 		Tty: cfg.Tty, OpenStdin: cfg.OpenStdin, StdinOnce: cfg.OpenStdin, Env: orEmpty(cfg.Env), Cmd: cfg.Cmd,
 		Image: imageText(cfg), WorkingDir: cfg.WorkingDir, Entrypoint: cfg.Entrypoint,
 		Labels: cfg.Labels, StopSignal: cfg.StopSignal, StopTimeout: cfg.StopTimeout,
