@@ -22,6 +22,12 @@ var sixDamages = []damage{
 	{"ip link del $VETH", "container one: its cable $VETH is gone"},
 	{"nsenter -n -t $PID ip -6 addr flush dev eth0 scope global", "container one: its eth0 has lost the address fd00:1::2: it reaches nobody"},
 	{"nsenter -n -t $PID ip -6 route del default", "container one: its eth0 has no default route by fd00:1::1"},
+	{"nsenter -n -t $PID ip link set eth0 mtu 1000", "container one: its eth0 has the MTU 1000, not 1500 and is without IPv6 and has lost the address fd00:1::2"},
+	{"nsenter -n -t $PID sysctl -q -w net.ipv6.conf.all.disable_ipv6=1", "container one: its eth0 is without IPv6 and has lost the address fd00:1::2"},
+	{"nsenter -n -t $PID sysctl -q -w net.ipv6.conf.all.disable_ipv6=1; ip link del $VETH", "container one: its cable $VETH is gone"},
+	{"nsenter -n -t $PID sysctl -q -w net.ipv6.conf.lo.disable_ipv6=1", "container one: its lo is without IPv6"},
+	{"nsenter -n -t $PID ip link set lo down", "container one: its lo is down"},
+	{"ip link set $VETH mtu 1000", "container one: its cable $VETH has the MTU 1000, not 1500"},
 	{"nsenter -n -t $PID ip link set eth0 down", "is down and has no default route"},
 }
 

@@ -139,6 +139,8 @@ func TestPtp6BesideABridge(t *testing.T) {
 }
 
 var ptp6Damages = []damage{
+	{"ip link set $CABLE mtu 1000", "container web: its cable $CABLE has the MTU 1000, not 1500"},
+	{"nsenter -n -t $PID ip link set eth0 mtu 1000; nsenter -n -t $PID ip link set lo down", "container web: its eth0 has the MTU 1000, not 1500 and is without IPv6"},
 	{"ip -6 route del fd00:1::2", "container web: its cable $CABLE has lost the route to fd00:1::2: nobody reaches the container"},
 	{"ip -6 route del unreachable fd00:1::/64", "network red: the host has lost the route that keeps fd00:1::/64"},
 	{"ip link del $CABLE", "container web: its cable $CABLE is gone"},

@@ -42,6 +42,9 @@ func stepNamespace(ep *Endpoint) plan.Step {
 // setting is the key and the value of a sysctl.
 type setting [2]string
 
+// onLinks6 are the settings of a container's link with IPv6.
+var onLinks6 = []setting{{"accept_ra", "0"}, {"accept_dad", "0"}, {"ndisc_notify", "1"}}
+
 // forLinks gives the defaults for the endpoint's link, which is yet to be born, and
 // the reason.
 func (ep *Endpoint) forLinks() (why string, settings []setting) {
@@ -51,7 +54,8 @@ func (ep *Endpoint) forLinks() (why string, settings []setting) {
 	switch {
 	case ep.IP6.IsValid():
 		why += " ndisc_notify does so for IPv6. The address is mini's to choose: the link takes none from a router's advertisements, and asks nobody whether its own are in use."
-		for _, s := range []setting{{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"accept_dad", "0"}, {"ndisc_notify", "1"}} {
+		settings = append(settings, setting{conf + "disable_ipv6", "0"})
+		for _, s := range onLinks6 {
 			settings = append(settings, setting{conf + s[0], s[1]})
 		}
 	case hasIPv6():

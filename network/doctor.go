@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -77,6 +78,8 @@ func isPlanned(p plan.Plan, s plan.Step) bool {
 type Running struct {
 	Pid   int
 	Netns *os.File // stays open as long as the [Census] is in use
+	// Names is where its monitor listens for its questions for names, see [NamesOf].
+	Names netip.AddrPort
 }
 
 // Census is what [Manager.Diagnose] must know of containers.
@@ -147,6 +150,7 @@ type doctor struct {
 	shared chainState
 	wards  []*ward
 	told   map[int][]string // see [toldMACs]; nil: not read yet
+	looked map[string]bool  // see [doctor.once]
 	// unowned are marks, by network id, whose network has no definition.
 	unowned map[string]*mark
 

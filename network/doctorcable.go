@@ -3,15 +3,11 @@ package network
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/minirt/mini/network/firewall"
-	"github.com/minirt/mini/network/netns"
 	"github.com/minirt/mini/plan"
 )
 
@@ -39,6 +35,11 @@ func (d *doctor) checkEndpoint(w *ward, ep *Endpoint) error {
 	}
 	at := len(d.found)
 	p := &wired{d: d, w: w, ep: ep, pid: r.Pid, c: &container{ep: ep, ns: r.Netns}, host: d.link(ep.HostLink)}
+	if w.up() {
+		if err := p.checkSelf(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case w.mk == nil:
 		d.add(NewFinding(p.subject(), "its network "+w.n.Name+" is not up", "nobody reaches it", d.stepFinish(w)))
@@ -77,10 +78,14 @@ func (p *wired) checkBoth() error {
 
 // checkCable looks at the host's end.
 func (p *wired) checkCable() error {
+	a := p.host.Attrs()
+	if mtu := p.w.mk.MTU; a.MTU != mtu {
+		p.d.add(NewFinding(p.subject(), fmt.Sprintf("its cable %s has the MTU %d, not %d", a.Name, a.MTU, mtu), "large packets do not reach it",
+			p.d.stepLink("give "+a.Name+" its MTU", "It is that of the network.", a.Name, func(l netlink.Link) error { return p.d.h.LinkSetMTU(l, mtu) }, "mtu", fmt.Sprint(mtu))))
+	}
 	if p.w.n.Driver == DriverPtp {
 		return p.checkPtpCable()
 	}
-	a := p.host.Attrs()
 	bridge := p.d.link(p.w.mk.Bridge)
 	if bridge == nil || a.MasterIndex != bridge.Attrs().Index {
 		p.d.add(NewFinding(p.subject(), "its cable "+a.Name+" is not plugged into "+p.w.mk.Bridge, "nobody reaches it", append([]plan.Step{p.d.m.stepPlug(p.ep, p.w.mk)}, portSteps(p.c, p.w.mk)...)...))
@@ -108,100 +113,6 @@ func (p *wired) checkPort(bridge netlink.Link) error {
 		p.d.add(NewFinding(p.subject(), "the port "+p.ep.HostLink+" "+g.what, g.why, g.step))
 	}
 	return err
-}
-
-// checkInside looks at the container's own end.
-func (p *wired) checkInside() error {
-	h, err := netns.Open(p.c.ns, nil)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	link, err := findLink(h, p.ep.Interface)
-	if err != nil {
-		return err
-	}
-	if link == nil {
-		p.d.foreign(Wrong, p.subject(), "it has no "+p.ep.Interface, "somebody renamed or moved its end of the cable: restart it",
-			plan.Command("mini", "restart", p.ep.ContainerName))
-		return nil
-	}
-	look := p.bridgeInside
-	if p.w.n.Driver == DriverPtp {
-		look = p.ptpInside
-	}
-	gaps, err := look(h, link)
-	if err != nil {
-		return err
-	}
-	routes, err := p.missingRoutes(h, link)
-	if err != nil {
-		return err
-	}
-	gaps = append(gaps, routes...)
-	var steps []plan.Step
-	var what []string
-	for _, g := range gaps {
-		what, steps = append(what, g.what), append(steps, g.step)
-	}
-	if len(gaps) > 0 {
-		p.addInside("its "+p.ep.Interface+" "+strings.Join(what, " and "), "it reaches nobody, or not the world", steps...)
-	}
-	return nil
-}
-
-// missingRoutes looks for the default routes.
-func (p *wired) missingRoutes(h *netlink.Handle, link netlink.Link) (gaps []gap, err error) {
-	for _, at := range p.ep.places() {
-		if !at.route {
-			continue
-		}
-		routed, err := hasDefault(h, link, familyOf(at.gateway))
-		if err != nil {
-			return nil, err
-		}
-		if !routed {
-			gaps = append(gaps, gap{what: "has no default route by " + at.gateway.String(), step: p.c.stepRoute(at)})
-		}
-	}
-	return gaps, nil
-}
-
-func (p *wired) bridgeInside(h *netlink.Handle, link netlink.Link) (gaps []gap, err error) {
-	for _, at := range p.ep.places() {
-		has, err := hasAddress(h, link, netip.PrefixFrom(at.ip, at.bits))
-		if err != nil {
-			return nil, err
-		}
-		if !has {
-			gaps = append(gaps, gap{what: "has lost the address " + at.ip.String(), step: p.c.stepAddress(at)})
-		}
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		gaps = append(gaps, gap{what: "is down", step: p.c.stepUp(p.d.m, p.w.mk)})
-	}
-	return gaps, nil
-}
-
-func hasDefault(h *netlink.Handle, link netlink.Link, family int) (bool, error) {
-	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
-		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
-	if err != nil {
-		return false, linkErr("listing the container's routes of", link.Attrs().Name, err)
-	}
-	for _, r := range routes {
-		if ones, _ := maskOf(r.Dst); ones == 0 {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func maskOf(n *net.IPNet) (ones, bits int) {
-	if n == nil {
-		return 0, 32
-	}
-	return n.Mask.Size()
 }
 
 // checkPublished looks for the rules of a container's ports.

@@ -13,6 +13,8 @@ import (
 type gap struct {
 	what, why string
 	step      plan.Step
+	// family says for which one it is, AF_INET or AF_INET6. Zero: for both.
+	family int
 }
 
 // ptpGaps looks at the host's end of a cable. The steps are in an order in which
@@ -22,7 +24,7 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 	if err != nil {
 		return nil, err
 	}
-	lack := func(what, why string, step plan.Step) { gaps = append(gaps, gap{what, why, step}) }
+	lack := func(what, why string, step plan.Step) { gaps = append(gaps, gap{what: what, why: why, step: step}) }
 	for _, s := range ep.ptpSettings(mk) {
 		if !sysctlIs(s.key, s.value) {
 			lack("is without "+s.key+"="+s.value, s.harm, s.step())
@@ -100,7 +102,7 @@ func (p *wired) ptpInside(h *netlink.Handle, link netlink.Link) (gaps []gap, err
 			return nil, err
 		}
 		if !has {
-			gaps = append(gaps, gap{what: "has lost the address " + at.ip.String(), step: p.c.stepPtpAddress(at)})
+			gaps = append(gaps, gap{what: "has lost the address " + at.ip.String(), step: p.c.stepPtpAddress(at), family: familyOf(at.ip)})
 		}
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
@@ -113,7 +115,7 @@ func (p *wired) ptpInside(h *netlink.Handle, link netlink.Link) (gaps []gap, err
 				return nil, err
 			}
 			if !has {
-				gaps = append(gaps, gap{what: "has no route to " + dst.String(), step: p.c.stepPtpRoutes(at)})
+				gaps = append(gaps, gap{what: "has no route to " + dst.String(), step: p.c.stepPtpRoutes(at), family: familyOf(at.ip)})
 				break
 			}
 		}

@@ -9,17 +9,25 @@ import (
 
 // reconnect lays a new cable.
 func (p *wired) reconnect() {
-	p.addInside("its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.wiring()...)
+	p.addInside("its cable "+p.ep.HostLink+" is gone", "nobody reaches it", p.wiring())
 }
 
-func (p *wired) wiring() []plan.Step {
+// wiring lays a cable anew. The defaults of the namespace may be those of another
+// network's link by now.
+func (p *wired) wiring() (gaps []gap) {
+	steps := []plan.Step{p.c.stepDefaults()}
 	if p.w.n.Driver == DriverPtp {
-		return p.c.ptpSteps(p.d.m, p.w.mk)
+		steps = append(steps, p.c.ptpSteps(p.d.m, p.w.mk)...)
+	} else {
+		steps = append(append(steps, p.c.stepVeth(p.d.m, p.w.mk)), portSteps(p.c, p.w.mk)...)
+		steps = append(steps, p.c.stepAddresses()...)
+		steps = append(steps, p.c.stepUp(p.d.m, p.w.mk))
+		steps = append(steps, p.c.stepRoutes()...)
 	}
-	steps := append([]plan.Step{p.c.stepVeth(p.d.m, p.w.mk)}, portSteps(p.c, p.w.mk)...)
-	steps = append(steps, p.c.stepAddresses()...)
-	steps = append(steps, p.c.stepUp(p.d.m, p.w.mk))
-	return append(steps, p.c.stepRoutes()...)
+	for _, s := range steps {
+		gaps = append(gaps, gap{step: s})
+	}
+	return gaps
 }
 
 // isCable tells whether the link with the cable's name is the cable, whatever its

@@ -72,11 +72,17 @@ func (m *Manager) NamesPlan(ep *Endpoint, ns *os.File, to netip.AddrPort) plan.P
 	return plan.Plan{Title: "answer the names that " + ep.ContainerName + " asks for", Steps: []plan.Step{stepNames(ep, ns, to)}}
 }
 
-func stepNames(ep *Endpoint, ns *os.File, to netip.AddrPort) plan.Step {
+// namesTable is the one in a container's namespace.
+func namesTable(ep *Endpoint, to netip.AddrPort) nft.Table {
 	table := nft.Table{Name: "mini", Chain: "names"}
 	for _, proto := range []nft.Proto{nft.UDP, nft.TCP} {
 		table.Rules = append(table.Rules, nft.Redirect{Proto: proto, From: NameServer, To: to, Comment: "mini:" + ep.Tag})
 	}
+	return table
+}
+
+func stepNames(ep *Endpoint, ns *os.File, to netip.AddrPort) plan.Step {
+	table := namesTable(ep, to)
 	return plan.Step{
 		Name: "lead questions for " + NameServer.String() + " to mini's name server",
 		Why: "It listens inside the container at a port that the kernel chose, so that port 53 stays free for a name server of the container's own. " +

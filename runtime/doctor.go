@@ -83,8 +83,11 @@ func (d *Diagnosis) running(id string) *network.Running {
 		ns.Close()
 		return nil
 	}
-	d.open[id] = &network.Running{Pid: c.State.Pid, Netns: ns}
-	return d.open[id]
+	running := &network.Running{Pid: c.State.Pid, Netns: ns}
+	// A monitor that cannot be looked at has just ended: then nobody answers.
+	running.Names, _ = network.NamesOf(c.State.Pid, c.State.MonitorPid)
+	d.open[id] = running
+	return running
 }
 
 // look compares records with locks, directories and cgroups.

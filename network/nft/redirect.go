@@ -71,11 +71,7 @@ func (t Table) Commands(prefix ...string) []string {
 // Add makes the table in the calling thread's network namespace.
 func (t Table) Add() error {
 	b := new(batch)
-	b.table(unix.NFT_MSG_NEWTABLE, t.Name)
-	b.outputChain(t.Name, t.Chain)
-	for _, r := range t.Rules {
-		b.rule(t.Name, t.Chain, r)
-	}
+	t.addTo(b)
 	err := b.send()
 	switch {
 	case err == nil:
@@ -84,6 +80,14 @@ func (t Table) Add() error {
 		return fmt.Errorf("adding the nftables table %s: %w (does the kernel have nf_tables with NAT: CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT?)", t.Name, err)
 	}
 	return fmt.Errorf("adding the nftables table %s: %w", t.Name, err)
+}
+
+func (t Table) addTo(b *batch) {
+	b.table(unix.NFT_MSG_NEWTABLE, t.Name)
+	b.outputChain(t.Name, t.Chain)
+	for _, r := range t.Rules {
+		b.rule(t.Name, t.Chain, r)
+	}
 }
 
 // Delete removes the table with all that is in it from the calling thread's

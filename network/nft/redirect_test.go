@@ -136,3 +136,40 @@ func FuzzReadAnswers(f *testing.F) {
 		}
 	})
 }
+
+// TestStands: a table that lacks a rule, or leads elsewhere, is not the one; replacing
+// it makes it so, whatever was there.
+func TestStands(t *testing.T) {
+	inNamespace(t, func() {
+		table := sample()
+		wants := func(when string, want bool) {
+			t.Helper()
+			if got, err := table.Stands(); got != want || err != nil {
+				t.Errorf("%s: it stands: %v, %v", when, got, err)
+			}
+		}
+		nft := func(words ...string) {
+			t.Helper()
+			if out, err := exec.Command("nft", words...).CombinedOutput(); err != nil {
+				t.Fatalf("nft %s: %v: %s", words, err, out)
+			}
+		}
+		wants("in an empty namespace", false)
+		for _, hurt := range [][]string{
+			{"list", "tables"}, // nothing is there yet
+			{"flush", "ruleset"}, {"flush", "chain", "ip", "mini", "names"}, {"delete", "table", "ip", "mini"},
+			{"replace rule ip mini names handle 2 ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:40002"},
+			{"delete rule ip mini names handle 3"},
+		} {
+			nft(hurt...)
+			wants(strings.Join(hurt, " "), false)
+			if err := table.Replace(); err != nil {
+				t.Error(err)
+			}
+			wants("after "+strings.Join(hurt, " "), true)
+			if got := ruleset(t); got != printed {
+				t.Errorf("after %s:\n%s", hurt, got)
+			}
+		}
+	})
+}
