@@ -11,7 +11,7 @@ import (
 // sixDamages are what goes wrong with the IPv6 of container one on the bridge six.
 var sixDamages = []damage{
 	{"sysctl -q -w net.ipv6.conf.all.forwarding=0", "the host: net.ipv6.conf.all.forwarding is off"},
-	{"sysctl -q -w net.ipv6.conf.six.forwarding=0", "network red: net.ipv6.conf.six.forwarding is off: the bridge tells its neighbours that it is no router; packets pass all the same"},
+	{"sysctl -q -w net.ipv6.conf.six.forwarding=0", "network red: net.ipv6.conf.six.forwarding is off: the host says on this link that it is no router; packets pass all the same"},
 	{"sysctl -q -w net.ipv6.conf.six.disable_ipv6=1", "network red: IPv6 is switched off on six"},
 	{"sysctl -q -w net.ipv6.conf.six.accept_ra=1", "network red: net.ipv6.conf.six.accept_ra is not 0"},
 	{"ip link set six mtu 1200", "network red: the bridge six has the MTU 1200"},

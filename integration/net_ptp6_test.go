@@ -148,7 +148,7 @@ var ptp6Damages = []damage{
 	{"ip -6 addr del fd00:1::1/128 dev $CABLE", "container web: its cable $CABLE has lost the gateway's address fd00:1::1"},
 	{"sysctl -q -w net.ipv6.conf.$CABLE.disable_ipv6=1", "container web: its cable $CABLE is without net.ipv6.conf.$CABLE.disable_ipv6=0"},
 	{"sysctl -q -w net.ipv6.conf.$CABLE.accept_ra=2", "container web: its cable $CABLE is without net.ipv6.conf.$CABLE.accept_ra=0"},
-	{"sysctl -q -w net.ipv6.conf.$CABLE.forwarding=0", "container web: its cable $CABLE is without net.ipv6.conf.$CABLE.forwarding=1"},
+	{"sysctl -q -w net.ipv6.conf.$CABLE.forwarding=0", "container web: its cable $CABLE is without net.ipv6.conf.$CABLE.forwarding=1: the host says on this link that it is no router; packets pass all the same"},
 	{"nsenter -n -t $PID ip -6 addr del fd00:1::2/128 dev eth0", "container web: its eth0 has lost the address fd00:1::2"},
 	{"nsenter -n -t $PID ip link set eth0 down", "container web: its eth0 "},
 	{"nsenter -n -t $PID ip -6 route del fd00:1::/64", "container web: its eth0 has no route to fd00:1::/64"},

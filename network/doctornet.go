@@ -114,10 +114,7 @@ func (d *doctor) checkBridge(w *ward, link netlink.Link) {
 		d.checkBridgeIPv6(w)
 	}
 	for _, f := range w.n.families() {
-		key, why := linkKey("ipv4", name, "forwarding"), "no packet gets out of the bridge"
-		if f.v6 { // forwarding of all links decides, see ip-sysctl in the kernel's documentation
-			key, why = linkKey("ipv6", name, "forwarding"), "the bridge tells its neighbours that it is no router; packets pass all the same"
-		}
+		key, why := forwardKey(name, f.v6)
 		d.wantSysctl(w.subject(), key, why, stepSysctl(key))
 	}
 }
@@ -130,6 +127,16 @@ func (d *doctor) checkBridgeIPv4(w *ward) {
 			d.add(NewFinding(w.subject(), key+" is off", "the network has no IPv4, but its containers can send packets of it to the host, and through it", step))
 		}
 	}
+}
+
+// forwardKey is the setting of a link that makes the host send on what comes from it,
+// with what is wrong without. For IPv6 it is that of all links which decides, see
+// ip-sysctl in the kernel's documentation.
+func forwardKey(link string, v6 bool) (key, why string) {
+	if v6 {
+		return linkKey("ipv6", link, "forwarding"), "the host says on this link that it is no router; packets pass all the same"
+	}
+	return linkKey("ipv4", link, "forwarding"), "no packet of its containers gets any further than the host"
 }
 
 // checkBridgeIPv6 looks at the settings that came with the bridge.

@@ -55,13 +55,12 @@ func (m *Manager) ptpGaps(ep *Endpoint, mk *mark, link netlink.Link) (gaps []gap
 	return gaps, nil
 }
 
-// forwardGaps looks whether the host sends on what comes from the cable, for each
-// family that the container has.
+// forwardGaps looks at forwarding of what comes from the cable, for each family that
+// the container has.
 func (ep *Endpoint) forwardGaps() (gaps []gap) {
 	for _, at := range ep.places() {
-		key := linkKey(map[bool]string{false: "ipv4", true: "ipv6"}[at.v6], ep.HostLink, "forwarding")
-		if !isOn(key) {
-			gaps = append(gaps, gap{"is without " + key + "=1", "no packet of the container gets any further than the host", stepSysctl(key)})
+		if key, why := forwardKey(ep.HostLink, at.v6); !isOn(key) {
+			gaps = append(gaps, gap{what: "is without " + key + "=1", why: why, step: stepSysctl(key)})
 		}
 	}
 	return gaps
