@@ -36,6 +36,7 @@ type Relay struct {
 	end     context.Context // of what is being dialled
 	cancel  context.CancelFunc
 	buf     []byte // for datagrams; the poller's own
+	most    int    // TCP connections at once, and as many UDP flows
 }
 
 // door is a port that is served.
@@ -108,6 +109,11 @@ func (r *Relay) Close() error {
 	return errors.Join(errs...)
 }
 
+// most is how many TCP connections there may be at once, and UDP flows, in a process
+// that may have so many descriptors: programs on the host can fill them all, and half
+// of the descriptors are left for whatever else the process does.
+func most(limit uint64) int { return int(max(1, min(maxCalls, limit/2/(callFiles+1)))) }
+
 // start makes ready for the first door.
 func (r *Relay) start() error {
 	if r.epoll != nil {
@@ -115,6 +121,10 @@ func (r *Relay) start() error {
 			return errRelayClosed
 		}
 		return nil
+	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("asking how many descriptors there may be: %w", err)
 	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -124,7 +134,7 @@ func (r *Relay) start() error {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return errors.Join(err, unix.Close(fd))
 	}
-	r.epoll = os.NewFile(uintptr(fd), "epoll")
+	r.epoll, r.most = os.NewFile(uintptr(fd), "epoll"), most(files.Cur)
 	r.doors, r.flows = make(map[int32]*door), make(map[int32]*flow)
 	r.calls, r.waiting = make(map[*call]bool), make(map[*door]bool)
 	r.end, r.cancel = context.WithCancel(context.Background())

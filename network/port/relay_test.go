@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/minirt/mini/network/netns"
 )
 
@@ -295,21 +297,45 @@ func TestRelayEndsThoughNobodyListens(t *testing.T) {
 	}
 }
 
+// openFiles counts the descriptors of the process.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// TestRelayLeavesDescriptors to the process, however few it may have.
+func TestRelayLeavesDescriptors(t *testing.T) {
+	for limit, want := range map[uint64]int{4: 1, 1024: 73, 4096: 292, 1 << 20: maxCalls, unix.RLIM_INFINITY: maxCalls} {
+		if got := most(limit); got != want {
+			t.Errorf("of %d descriptors: %d connections, want %d", limit, got, want)
+		}
+	}
+}
+
 // TestRelayIsFull: connections beyond the bound wait until one has ended.
 func TestRelayIsFull(t *testing.T) {
 	var r Relay
+	before := openFiles(t)
 	_, p := served(t, &r, TCP, server(t, func(c *net.TCPConn) {
 		_, _ = c.Write([]byte("!")) // the client's side is tested
 		_, _ = io.Copy(io.Discard, c)
 		c.Close()
 	}))
 	var conns []net.Conn
-	for range maxCalls {
+	for range r.most {
 		c := dial(t, "tcp", local6(p))
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			t.Fatalf("connection %d: %v", len(conns), err)
 		}
 		conns = append(conns, c)
+	}
+	// The client's end and the container's are the test's own.
+	if n := openFiles(t) - before; n > len(conns)*(callFiles+2)+16 {
+		t.Errorf("%d connections take %d descriptors", len(conns), n)
 	}
 	last := dial(t, "tcp", local6(p))
 	if err := last.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {

@@ -15,8 +15,11 @@ import (
 const (
 	// backlog is how many TCP connections wait to be accepted.
 	backlog = 128
-	// maxCalls bounds the TCP connections at once; others wait in the backlog.
+	// maxCalls bounds the TCP connections at once, see most; others wait in the backlog.
 	maxCalls = 512
+	// callFiles is how many descriptors a TCP connection takes: two sockets, and
+	// for each direction a pipe, see splice(2).
+	callFiles = 6
 	// dialTime bounds the wait for a container that does not answer.
 	dialTime = 30 * time.Second
 	// lastWords is how long clients may take to hear what a container said before it
@@ -59,7 +62,7 @@ func (c *call) finish() {
 
 // answer accepts what waits at a door, as far as there is room, and arms it again.
 func (r *Relay) answer(d *door) {
-	for len(r.calls) < maxCalls {
+	for len(r.calls) < r.most {
 		fd, _, err := unix.Accept4(int(d.fd), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		switch {
 		case err == nil:

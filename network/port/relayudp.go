@@ -8,9 +8,6 @@ import (
 )
 
 const (
-	// maxFlows bounds the UDP flows; for a new one the one that was quiet for
-	// longest has to go.
-	maxFlows = 512
 	// flowIdle is how long a flow may be quiet. It is that of connection tracking
 	// for one that was answered, see nf_conntrack_udp_timeout_stream.
 	flowIdle = 2 * time.Minute
@@ -77,7 +74,7 @@ func (r *Relay) buffer() []byte {
 func (r *Relay) flowOf(d *door, client netip.AddrPort) *flow {
 	f := d.clients[client]
 	if f == nil {
-		if len(r.flows) >= maxFlows {
+		if len(r.flows) >= r.most { // the one that was quiet for longest has to go
 			r.drop(r.oldest())
 		}
 		fd, err := dialUDP(d.to)

@@ -59,14 +59,14 @@ func TestRelayUDP(t *testing.T) {
 	_, p := served(t, &r, UDP, udpServer(t))
 	first := dial(t, "udp", local6(p))
 	ask(t, first, "first")
-	for i := range maxFlows + 10 {
+	for i := range r.most + 10 {
 		c := dial(t, "udp", local6(p))
 		ask(t, c, fmt.Sprint(i))
 		c.Close()
 	}
 	ask(t, first, "first again")
-	if n := r.countFlows(); n != maxFlows {
-		t.Errorf("%d flows, want %d", n, maxFlows)
+	if n := r.countFlows(); n != r.most {
+		t.Errorf("%d flows, want %d", n, r.most)
 	}
 	r.mu.Lock()
 	for _, f := range r.flows {
