@@ -128,6 +128,7 @@ func TestBadNetworks(t *testing.T) {
 		{[]string{"--mtu", "10", "xx"}, []string{"mtu 10"}},
 		{[]string{"--mtu", "70000", "xx"}, []string{"mtu 70000"}},
 		{[]string{"--mtu", "big", "xx"}, []string{"big"}},
+		{[]string{"--scope", "swarm", "xx"}, []string{"--scope", "swarm", "local"}},
 		{[]string{"--mtu", "1400", "-o", "mtu=1300", "xx"}, []string{"1300", "1400", "contradict each other"}},
 		{[]string{"-o", "host_binding_ipv4=::1", "xx"}, []string{"no IPv6", "default host address ::1", "--ipv6"}},
 		{[]string{"--ipv6", "--ipv4=false", "-o", "host_binding_ipv4=127.0.0.1", "xx"}, []string{"no IPv4", "default host address 127.0.0.1"}},

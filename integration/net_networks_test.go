@@ -16,11 +16,12 @@ func TestNetworkCreateAndInspect(t *testing.T) {
 	t.Parallel()
 	h := busyboxHost(t)
 	id := h.MustRun("network", "create", "--subnet", "10.44.0.0/16", "--gateway", "10.44.0.9", "--ip-range", "10.44.5.0/29",
-		"--mtu", "1300", "--label", "team=red", "--label", "plain", "web")
+		"--mtu", "1300", "--scope", "local", "--label", "team=red", "--label", "plain", "web")
 	if len(id) != 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		t.Fatalf("want an id of 64 hexadecimal digits, got %q", id)
 	}
 	for format, want := range map[string]string{
+		"{{json .ConfigFrom}} {{.ConfigOnly}} {{.Ingress}}":                                                     `{"Network":""} false false`,
 		"{{.Name}} {{.Id}} {{.Driver}} {{.Scope}} {{.Internal}}":                                                "web " + id + " bridge local false",
 		"{{with index .IPAM.Config 0}}{{.Subnet}} {{.Gateway}} {{.IPRange}}{{end}}":                             "10.44.0.0/16 10.44.0.9 10.44.5.0/29",
 		`{{index .Labels "team"}},{{index .Labels "plain"}},{{index .Options "com.docker.network.driver.mtu"}}`: "red,,1300",

@@ -24,11 +24,17 @@ type Inspection struct {
 	Internal   bool
 	Attachable bool
 	Ingress    bool
+	// ConfigFrom and ConfigOnly are of Docker's swarm: here empty.
+	ConfigFrom InspectionSource
+	ConfigOnly bool
 	Containers map[string]InspectionContainer
 	Options    map[string]string
 	Labels     map[string]string
 	Status     InspectionStatus
 }
+
+// InspectionSource names the network that another takes its configuration from.
+type InspectionSource struct{ Network string }
 
 // InspectionStatus is what changes with every container.
 type InspectionStatus struct{ IPAM InspectionUsage }

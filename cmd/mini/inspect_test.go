@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/minirt/mini/network"
 	"github.com/minirt/mini/network/port"
 	"github.com/minirt/mini/rootfs"
+	"github.com/minirt/mini/runtime"
 )
 
 func testEndpoints() []network.Endpoint {
@@ -28,6 +30,9 @@ func testEndpoints() []network.Endpoint {
 func TestInspectTemplates(t *testing.T) {
 	image := &rootfs.Image{Layers: []string{"/l/2/fs", "/l/1/fs"}, Config: rootfs.ImageConfig{}}
 	ctr := testContainer()
+	ctr.Config.Networks = []runtime.NetworkAttachment{{
+		Network: "bridge", IP: netip.MustParseAddr("172.17.0.2"), IP6: netip.MustParseAddr("fd00::9"), MAC: net.HardwareAddr{2, 0x42, 172, 17, 0, 9},
+	}, {Network: "back"}}
 	ctr.Config.Exposed = []port.Exposed{{Port: 70, Proto: port.TCP}}
 	o := containerJSONOf(ctr, containerFacts{dir: "/c", log: "/c/log", endpoints: testEndpoints(), image: image})
 	for format, want := range map[string]string{
@@ -39,15 +44,20 @@ func TestInspectTemplates(t *testing.T) {
 		`{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}`:                              "8080",
 		`{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostIp}}`:                                "0.0.0.0",
 		"{{.NetworkSettings.SandboxKey}}":                                                             "/proc/42/ns/net",
-		"{{.Path}} {{join .Args \" \"}}":                                                              "/bin/entry --with many words",
-		"{{json .HostConfig.Binds}}":                                                                  `["/srv/a/long/path/to/data:/data:ro","vol:/vol"]`,
-		"{{json .HostConfig.Tmpfs}}":                                                                  `{"/run":"size=1m"}`,
-		"{{json .HostConfig.PortBindings}}":                                                           `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]}`,
-		"{{json .NetworkSettings.Ports}} {{.HostConfig.PublishAllPorts}}":                             `{"70/tcp":null,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]} false`,
-		"{{range .Mounts}}{{.Type}}:{{.Source}} {{end}}":                                              "bind:/srv/a/long/path/to/data volume:/v/_data ",
-		"{{json .Config.ExposedPorts}} {{.Config.Labels.a}}":                                          `{"70/tcp":{},"80/tcp":{}} 1`,
-		"{{.GraphDriver.Data.LowerDir}}":                                                              "/l/2/fs:/l/1/fs",
-		"{{.Image}}":                                                                                  "sha256:" + strings.Repeat("ab", 32),
+		"{{.NetworkSettings.SandboxID}}{{.NetworkSettings.Bridge}}":                                   strings.Repeat("0123456789abcdef", 4),
+		"{{.NetworkSettings.GlobalIPv6Address}}{{.NetworkSettings.IPv6Gateway}}":                      "",
+		"{{.Config.MacAddress}}": "02:42:ac:11:00:09",
+		"{{json .NetworkSettings.Networks.bridge.IPAMConfig}} {{json .NetworkSettings.Networks.back.IPAMConfig}}": `{"IPv4Address":"172.17.0.2","IPv6Address":"fd00::9"} null`,
+		"{{with .NetworkSettings.Networks.bridge}}{{json .Links}} {{json .DriverOpts}} {{json .DNSNames}}{{end}}": "null null null",
+		"{{.Path}} {{join .Args \" \"}}":                                  "/bin/entry --with many words",
+		"{{json .HostConfig.Binds}}":                                      `["/srv/a/long/path/to/data:/data:ro","vol:/vol"]`,
+		"{{json .HostConfig.Tmpfs}}":                                      `{"/run":"size=1m"}`,
+		"{{json .HostConfig.PortBindings}}":                               `{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]}`,
+		"{{json .NetworkSettings.Ports}} {{.HostConfig.PublishAllPorts}}": `{"70/tcp":null,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]} false`,
+		"{{range .Mounts}}{{.Type}}:{{.Source}} {{end}}":                  "bind:/srv/a/long/path/to/data volume:/v/_data ",
+		"{{json .Config.ExposedPorts}} {{.Config.Labels.a}}":              `{"70/tcp":{},"80/tcp":{}} 1`,
+		"{{.GraphDriver.Data.LowerDir}}":                                  "/l/2/fs:/l/1/fs",
+		"{{.Image}}":                                                      "sha256:" + strings.Repeat("ab", 32),
 	} {
 		if got, err := formatObject(format, o); err != nil || got != want {
 			t.Errorf("%s: got %q, %v; want %q", format, got, err, want)

@@ -176,6 +176,9 @@ func configOf(cfg *runtime.Config, image *rootfs.Image) configJSON {
 	if j.Labels == nil {
 		j.Labels = map[string]string{}
 	}
+	if len(cfg.Networks) > 0 {
+		j.MacAddress = cfg.Networks[0].MAC.String()
+	}
 	exposed := map[string]struct{}{}
 	if image != nil {
 		j.Volumes = image.Config.Volumes
@@ -206,13 +209,13 @@ func graphOf(cfg *runtime.Config, dir string, image *rootfs.Image) graphJSON {
 func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSettingsJSON {
 	s := networkSettingsJSON{Ports: map[string][]portJSON{}, PortReach: reachOf(eps), Networks: map[string]*endpointJSON{}}
 	if ctr.State.Status == runtime.Running {
-		s.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", ctr.State.Pid)
+		s.SandboxID, s.SandboxKey = ctr.Config.ID, fmt.Sprintf("/proc/%d/ns/net", ctr.State.Pid)
 	}
 	for _, name := range networkNames(&ctr.Config) {
 		s.Networks[name] = &endpointJSON{}
 	}
 	for _, a := range ctr.Config.Networks {
-		s.Networks[a.Network].Aliases, s.Networks[a.Network].GwPriority = a.Aliases, a.GwPriority
+		s.Networks[a.Network] = wantedEndpoint(a)
 	}
 	for _, ep := range eps {
 		if !ep.HasAddress() {
@@ -225,7 +228,7 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 			Interface: ep.Interface, HostLink: ep.HostLink, DefaultRoute: ep.DefaultRoute, DefaultRoute6: ep.DefaultRoute6,
 		}
 		if configured := s.Networks[ep.NetworkName]; configured != nil {
-			j.GwPriority = configured.GwPriority
+			j.GwPriority, j.IPAMConfig = configured.GwPriority, configured.IPAMConfig
 		}
 		s.Networks[ep.NetworkName] = j
 		for key, list := range bindings(slices.Concat(ep.Ports, ep.Open)) {
@@ -239,7 +242,17 @@ func networkSettingsOf(ctr *runtime.Container, eps []network.Endpoint) networkSe
 		if ep.NetworkName == network.Bridge {
 			s.EndpointID, s.Gateway, s.IPAddress = j.EndpointID, j.Gateway, j.IPAddress
 			s.IPPrefixLen, s.MacAddress = j.IPPrefixLen, j.MacAddress
+			s.IPv6Gateway, s.GlobalIPv6Address, s.GlobalIPv6PrefixLen = j.IPv6Gateway, j.GlobalIPv6Address, j.GlobalIPv6PrefixLen
 		}
 	}
 	return s
+}
+
+// wantedEndpoint is what was asked for of a network.
+func wantedEndpoint(a runtime.NetworkAttachment) *endpointJSON {
+	j := &endpointJSON{Aliases: a.Aliases, GwPriority: a.GwPriority}
+	if a.IP.IsValid() || a.IP6.IsValid() {
+		j.IPAMConfig = &ipamConfigJSON{IPv4Address: addrText(a.IP), IPv6Address: addrText(a.IP6)}
+	}
+	return j
 }

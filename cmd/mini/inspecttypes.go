@@ -81,6 +81,7 @@ type configJSON struct {
 	Labels       map[string]string
 	StopSignal   string `json:",omitempty"`
 	StopTimeout  *int   `json:",omitempty"`
+	MacAddress   string `json:",omitempty"` // asked for on the first network
 }
 
 type mountJSON struct {
@@ -105,9 +106,11 @@ type portJSON struct {
 }
 
 type networkSettingsJSON struct {
+	Bridge      string // empty, as Docker has had it for long
+	SandboxID   string // while it runs: the container's id, as each has one namespace
+	SandboxKey  string
 	Ports       map[string][]portJSON
 	PortReach   []portReach // mini's own
-	SandboxKey  string
 	EndpointID  string
 	Gateway     string
 	IPAddress   string
@@ -121,8 +124,17 @@ type networkSettingsJSON struct {
 	Networks   map[string]*endpointJSON
 }
 
+// ipamConfigJSON are the addresses that were asked for.
+type ipamConfigJSON struct {
+	IPv4Address string `json:",omitempty"`
+	IPv6Address string `json:",omitempty"`
+}
+
 type endpointJSON struct {
+	IPAMConfig  *ipamConfigJSON
+	Links       []string // none: Docker's legacy links are not there
 	Aliases     []string
+	DriverOpts  map[string]string // none
 	DNSNames    []string
 	NetworkID   string
 	EndpointID  string

@@ -105,7 +105,7 @@ func TestBashCompletes(t *testing.T) {
 	for line, want := range map[string]string{
 		"mini netw":                "network",
 		"mini network cr":          "create",
-		"mini network create --s":  "--subnet",
+		"mini network create --s":  "--scope --subnet",
 		"mini run --pub":           "--publish --publish-all",
 		"mini --root /x run --pub": "--publish --publish-all",
 		"mini exec -it w":          "web",

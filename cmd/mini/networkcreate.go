@@ -29,6 +29,7 @@ func networkCreateCommand() *command {
 				listFlag("label", "", "Set metadata on a network"),
 				stringFlag("mtu", "", "MTU of the bridge and of the containers' interfaces (default that of the host's way out)").called("int"),
 				listFlag("opt", "o", "Set driver specific options, by Docker's names or as "+network.ShortOptions()).called("map"),
+				stringFlag("scope", "", "Accepted for Docker's sake: local is the only scope"),
 				listFlag("subnet", "", "Subnet in CIDR format that represents a network segment").called("ipNetSlice"),
 			}
 		},
@@ -56,6 +57,9 @@ func networkOptions(v values, name string) (opt network.CreateOptions, err error
 	opt = network.CreateOptions{
 		Name: name, Driver: v.String("driver"), IPAMDriver: v.String("ipam-driver"), Internal: v.Bool("internal"),
 		Options: pairs(v.StringSlice("opt")),
+	}
+	if scope := v.String("scope"); scope != "" && scope != "local" {
+		return opt, fmt.Errorf("invalid --scope %q: mini knows one host, which is the scope local", scope)
 	}
 	if v.IsSet("ip-masq") {
 		if err := opt.SetMasquerade(v.Bool("ip-masq")); err != nil {
