@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,8 +107,12 @@ func TestNameservers(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(nameservers(path)); got != "[{10.0.0.53/32 nameserver 10.0.0.53} {8.8.8.8/32 nameserver 8.8.8.8}]" {
-		t.Errorf("got %s", got)
+	var got []string
+	for _, u := range nameservers(path) {
+		got = append(got, fmt.Sprint(u.Prefix, " ", u.By))
+	}
+	if want := []string{"10.0.0.53/32 nameserver 10.0.0.53", "8.8.8.8/32 nameserver 8.8.8.8"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
