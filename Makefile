@@ -14,6 +14,9 @@ TAGS = urfave_cli_no_docs
 # All but those that run the built binary or make private hosts, as root.
 UNIT = $$(go list ./... | grep -v '/mini/integration')
 
+# The integration tests that the firewall driver makes a difference to.
+NETWORKTESTS = $$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t .*/\1/p' integration/net_*_test.go integration/doctor*_test.go integration/run_crash*_test.go | paste -s -d '|')
+
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
@@ -53,9 +56,9 @@ integration: ## run the tests of the built binary in private hosts (root)
 	@echo '== integration tests'
 	go test -count=1 -timeout=20m ./integration/...
 
-integration-nftables: ## run them once more with the firewall driver nftables (root)
-	@echo '== integration tests, nftables'
-	MINI_TEST_BACKEND=nftables go test -count=1 -timeout=20m ./integration
+integration-nftables: ## run those of networks once more with the firewall driver nftables (root)
+	@echo '== integration tests of networks, nftables'
+	@MINI_TEST_BACKEND=nftables go test -count=1 -timeout=20m -run "^($(NETWORKTESTS))$$" ./integration
 
 race: ## run all tests under the race detector (needs a C compiler)
 	@echo '== race detector'

@@ -53,9 +53,12 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan, changes []*change, obs
 	}
 	for _, c := range changes {
 		*c.ep = c.next
-		err = errors.Join(err, m.save(c.ep))
+		// The change is made, and the record of before names all of it.
+		if err := m.save(c.ep); err != nil {
+			m.opt.Notice("the record of " + c.ep.ContainerName + " names rules that are gone: " + err.Error())
+		}
 	}
-	return err
+	return nil
 }
 
 // halfDone tells whether a plan failed and could not be undone either.
