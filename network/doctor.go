@@ -151,6 +151,8 @@ type doctor struct {
 	wards  []*ward
 	told   map[int][]string // see [toldMACs]; nil: not read yet
 	looked map[string]bool  // see [doctor.once]
+	beside *bool            // see [doctor.otherMini]; nil: not looked for yet
+	strays []string         // digits of tags, see doctorstray.go
 	// unowned are marks, by network id, whose network has no definition.
 	unowned map[string]*mark
 
@@ -196,7 +198,9 @@ func (m *Manager) look(ctx context.Context, who Census) ([]Finding, error) {
 			}
 		}
 	}
-	d.checkLeftovers()
+	if err := d.checkLeftovers(); err != nil {
+		return nil, err
+	}
 	d.checkForeign()
 	return d.found, nil
 }
@@ -213,7 +217,7 @@ func (d *doctor) takeIn() (err error) {
 		return linkErr("listing", "links", err)
 	}
 	v6 := d.shared.Stage6 != "" || d.shared.MadeUser6 || firewall.NeedV6(d.shared.Left, nil)
-	if d.rules, err = m.fw().Listing(d.ctx, v6); err != nil {
+	if d.rules, err = d.listing(v6); err != nil {
 		return err
 	}
 	if d.other, err = m.fw().OtherListing(d.ctx, v6); err != nil {
@@ -226,6 +230,17 @@ func (d *doctor) takeIn() (err error) {
 		n.Recognise(d.rules, d.known())
 	}
 	return nil
+}
+
+// listing reads the rules. Without a network with IPv6 there may be leftovers, which are
+// looked for where there is an ip6tables: by doctor alone, no start waits for that.
+func (d *doctor) listing(v6 bool) (*firewall.Listing, error) {
+	if !v6 && !d.strict && hasIPv6() {
+		if l, err := d.m.fw().Listing(d.ctx, true); err == nil {
+			return l, nil
+		}
+	}
+	return d.m.fw().Listing(d.ctx, v6)
 }
 
 func (d *doctor) takeInNetworks() error {

@@ -95,7 +95,10 @@ func (d *doctor) checkLinks() {
 		case l.Type() == "veth" && !d.isCable(l) && (d.onBridge(l) || d.isMine(alias)):
 			d.add(NewFinding("link "+name, "a cable with the tag "+l.Attrs().Alias+" is not on record", "nobody would ever take it away",
 				d.stepDeleteLink(name, func(a string) bool { return a == l.Attrs().Alias })))
-		case l.Type() == "bridge" && d.isMine(alias) && !d.isBridge(l):
+		case l.Type() != "veth" && l.Type() != "bridge" || d.isCable(l) || d.isBridge(l):
+		case !d.isMine(alias):
+			d.checkStrayLink(l)
+		case l.Type() == "bridge":
 			d.add(NewFinding("link "+name, "a bridge with the tag "+l.Attrs().Alias+" is not on record", "nobody would ever take it away",
 				d.stepDeleteLink(name, func(a string) bool { return a == l.Attrs().Alias })))
 		}

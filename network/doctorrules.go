@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/minirt/mini/network/firewall"
+	"github.com/minirt/mini/network/firewall/nft"
 	"github.com/minirt/mini/plan"
 )
 
@@ -200,18 +201,24 @@ func (d *doctor) missingChains(table string, v6 bool) []plan.Step {
 }
 
 // checkLeftovers looks for rules and links of mini's that are not on record.
-func (d *doctor) checkLeftovers() {
+func (d *doctor) checkLeftovers() error {
 	known := d.known()
+	_, ownTable := d.m.fw().(*nft.Driver) // in which nobody else has rules
 	for r, owner := range d.rules.Tagged {
-		if d.isMine(owner) && !containsRule(known, r.Rule()) {
+		switch {
+		case containsRule(known, r.Rule()):
+		case ownTable || d.isMine(owner) || d.leadsHere(r.Words):
 			d.add(NewFinding(r.Chain.String(), "a rule of mini's is not on record: "+strings.Join(r.Words, " "), "nobody would ever take it away",
 				d.m.stepDropRules("remove the leftover rule "+r.String()+" from "+r.Chain.String(), "It is tagged as mini's, and nobody has it on record.", []firewall.Rule{r.Rule()})))
+		default:
+			d.checkStrayRule(r, owner)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(d.unowned)) {
 		d.dropUnowned(id, d.unowned[id])
 	}
 	d.checkLinks()
+	return d.checkHeldRoutes()
 }
 
 // known gives all rules on record.

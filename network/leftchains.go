@@ -27,13 +27,26 @@ func (m *Manager) keepLeft(ctx context.Context, stay []firewall.Chain) error {
 		return err
 	}
 	for _, c := range stay {
-		text := c.String() + " stays: somebody else uses it"
-		for _, r := range l.Users(c) {
-			text += "\n  delete his rule, if it is not needed: " + m.fw().DeleteCommand(r.Rule())
-		}
-		m.opt.Notice(text)
+		m.opt.Notice(c.String() + " stays: " + m.whoUses(l.Users(c)))
 	}
 	return nil
+}
+
+// whoUses says whose rules keep a chain. Some have mini's tag, and are on no record: of
+// another mini, or left over.
+func (m *Manager) whoUses(users []firewall.Listed) string {
+	text := "somebody else uses it"
+	if len(users) > 0 && !slices.ContainsFunc(users, func(r firewall.Listed) bool { return !r.IsMini() }) {
+		text = "a rule with mini's tag uses it that is not on record here"
+	}
+	for _, r := range users {
+		whose := "his rule, if it is not needed"
+		if r.IsMini() {
+			whose = "the rule, if no other mini, with another --root, needs it"
+		}
+		text += "\n  delete " + whose + ": " + m.fw().DeleteCommand(r.Rule())
+	}
+	return text
 }
 
 // isFree says whether nobody has a chain: it does not exist, or it is one of

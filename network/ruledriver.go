@@ -70,7 +70,7 @@ func (m *Manager) fw() ruleDriver {
 			name = s.Driver
 		}
 		if name == NFTables {
-			m.driver = nft.New("mini" + strings.TrimPrefix(m.owner, "host"))
+			m.driver = nft.New(ownTable(m.owner))
 			return
 		}
 		tool := firewall.New(m.opt.IPTables)
@@ -103,3 +103,6 @@ func checkDriverName(name string) error {
 	}
 	return fmt.Errorf("invalid firewall driver %q: want %s or %s", name, IPTables, NFTables)
 }
+
+// ownTable is the name of the nftables tables of the mini that has the tag.
+func ownTable(owner string) string { return "mini" + strings.TrimPrefix(owner, "host") }

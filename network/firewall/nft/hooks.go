@@ -96,3 +96,19 @@ func namesLink(data []byte, links []string) bool {
 	name := string(bytes.TrimRight(data, "\x00"))
 	return slices.ContainsFunc(links, func(l string) bool { return strings.TrimSuffix(l, wildcard) == name })
 }
+
+// OtherMinis tells whether there is a table of another mini, besides that of the owner
+// that made own.
+func OtherMinis(own string) (bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return false, fmt.Errorf("opening a netlink socket for nf_tables: %w", err)
+	}
+	tables, err := conn.ListTables()
+	if err != nil {
+		return false, fmt.Errorf("listing the tables of nf_tables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool {
+		return (t.Name == "mini" || strings.HasPrefix(t.Name, "mini-")) && t.Name != own
+	}), nil
+}
