@@ -67,6 +67,8 @@ func namesOf() [][2]string {
 		{"images", "mini images --format '{{.Repository}}:{{.Tag}}'"},
 		{"networks", "mini network ls --format '{{.Name}}'"},
 		{"volumes", "mini volume ls -q"},
+		{"labs", "mini lab ls -q"},
+		{"builtins", "mini lab ls --format '{{.Name}}'"},
 	}
 }
 

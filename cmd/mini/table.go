@@ -10,7 +10,7 @@ func commands() []*command {
 			psCommand("ps"),
 			imagesCommand("images"), rmiCommand("rmi"), importCommand(), tagCommand(), inspectCommand(),
 			infoCommand(), versionCommand(), doctorCommand(), completionCommand(), helpCommand(),
-			containerGroup(), imageGroup(), networkGroup(), volumeGroup(),
+			containerGroup(), imageGroup(), labGroup(), networkGroup(), volumeGroup(),
 		})
 }
 
