@@ -22,6 +22,46 @@ expect:
   - {from: left, to: right, by: ping, ttl: 64}
 `
 
+// sixLab is a router between two IPv6 networks, with both kinds of rewrites.
+const sixLab = `
+nodes: {a: {}, r: {}, b: {}}
+links:
+  - {a: "a:eth0 fd00:1::2/64", b: "r:eth0 fd00:1::1/64"}
+  - {a: "b:eth0 fd00:2::2/64", b: "r:eth1 fd00:2::1/64"}
+routes:
+  - {in: a, to: default, via: "fd00:1::1"}
+  - {in: b, to: "fd00:1::/64", via: "fd00:2::1"}
+sysctls:
+  - {in: r, key: net.ipv6.conf.all.forwarding, value: 1}
+nat:
+  - {in: r, masquerade: "fd00:1::/64", out: eth1}
+  - {in: r, dnat: "[fd00:2::1]:8080/tcp", to: "[fd00:1::2]:80"}
+ports:
+  - {in: a, listen: "http:80"}
+  - {in: b, listen: "udp:53"}
+expect:
+  - {from: a, to: b, by: ping, before: routes, want: unreachable}
+  - {from: a, to: b, by: ping, ttl: 63}
+  - {from: a, to: b, by: traceroute, hops: ["fd00:1::1", "fd00:2::2"]}
+  - {from: a, to: "b:53", by: udp, sees: "fd00:2::1"}
+  - {from: b, to: "[fd00:2::1]:8080", by: http, sees: "fd00:2::2"}
+  - {from: b, to: "r:81", by: tcp, want: refused}
+`
+
+// TestLabIPv6 builds a lab again and again: what it expects must come right after it was built.
+func TestLabIPv6(t *testing.T) {
+	t.Parallel()
+	h := labHost(t)
+	file := writeFile(t, h, "six.yaml", sixLab, 0o644)
+	for range 5 {
+		must(t, h.Run("lab", "up", file))
+		if r := h.Run("lab", "check", "six"); r.Code != 0 {
+			t.Errorf("%v", r)
+		}
+		must(t, h.Run("lab", "down", "six"))
+	}
+}
+
 // TestLabsSideBySide has two labs with the same names and addresses at once.
 func TestLabsSideBySide(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,9 @@ func (b *builder) build() plan.Plan {
 	for _, c := range b.m.cables {
 		b.p.Add(b.cable(c)...)
 	}
+	if len(b.m.cables) > 0 {
+		b.p.Add(b.settle())
+	}
 	b.look("tunnels")
 	for _, t := range b.m.tunnels {
 		b.p.Add(b.tunnel(t))
@@ -98,10 +101,17 @@ func (b *builder) inside(p *place, words ...string) string {
 	return plan.Command(append([]string{"ip", "netns", "exec", b.m.spaceName(p)}, words...)...)
 }
 
-// fresh are the settings that a new namespace copies from the machine: a lab is the same everywhere.
-// See devconf_inherit_init_net in the kernel's Documentation/admin-guide/sysctl/net.rst.
-var fresh = [][2]string{
-	{"net.ipv4.ip_forward", "0"}, {"net.ipv4.conf.all.rp_filter", "0"}, {"net.ipv4.conf.default.rp_filter", "0"},
+// fresh are settings of a new namespace: those that it copies from the machine, as a lab is the same everywhere, see
+// devconf_inherit_init_net in the kernel's Documentation/admin-guide/sysctl/net.rst; and that links need not
+// wait a second for their link-local IPv6 address, without which they cannot ask for all neighbours.
+func fresh() [][2]string {
+	list := [][2]string{
+		{"net.ipv4.ip_forward", "0"}, {"net.ipv4.conf.all.rp_filter", "0"}, {"net.ipv4.conf.default.rp_filter", "0"},
+	}
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err == nil {
+		list = append(list, [2]string{"net.ipv6.conf.default.accept_dad", "0"})
+	}
+	return list
 }
 
 func (b *builder) place(p *place) plan.Step {
@@ -128,9 +138,9 @@ func (b *builder) place(p *place) plan.Step {
 		return step
 	}
 	step.Why = "A network namespace has links, addresses, routes and rules of its own. What it copies from the machine's settings is set, " +
-		"so that a lab is the same everywhere."
+		"so that a lab is the same everywhere. No address is doubted: nobody else has one."
 	words := []string{"sysctl", "-q", "-w"}
-	for _, kv := range fresh {
+	for _, kv := range fresh() {
 		words = append(words, kv[0]+"="+kv[1])
 	}
 	step.Cmds = []string{
@@ -152,7 +162,7 @@ func (b *builder) prepare() error {
 	if err != nil {
 		return fmt.Errorf("setting up the loopback link: %w", err)
 	}
-	for _, kv := range fresh {
+	for _, kv := range fresh() {
 		if err := writeSysctl(kv[0], kv[1]); err != nil {
 			return err
 		}

@@ -225,9 +225,10 @@ func (b *builder) traceroute(ctx context.Context, p probe) (answer, error) {
 	return a, nil
 }
 
-// soon is a second from now, or the context's end.
+// soon is when a hop counts as silent: later than the kernel asks again for a neighbour that did not answer,
+// which is every second, see net.ipv4.neigh.default.retrans_time_ms. It is not past the context's end.
 func soon(ctx context.Context) time.Time {
-	t := time.Now().Add(time.Second)
+	t := time.Now().Add(patience / 2)
 	if end, ok := ctx.Deadline(); ok && end.Before(t) {
 		return end
 	}

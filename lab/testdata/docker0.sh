@@ -4,31 +4,35 @@ set -e
 
 # 1. make host machine
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-docker0-machine
 ip -n lab-docker0-machine link set dev lo alias mini:lab:docker0:3a1b1f18 up
-ip netns exec lab-docker0-machine sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-docker0-machine sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 2. make host world
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-docker0-world
 ip -n lab-docker0-world link set dev lo alias mini:lab:docker0:3a1b1f18 up
-ip netns exec lab-docker0-world sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-docker0-world sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 3. make node web
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-docker0-web
 ip -n lab-docker0-web link set dev lo alias mini:lab:docker0:3a1b1f18 up
-ip netns exec lab-docker0-web sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-docker0-web sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 4. make node client
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-docker0-client
 ip -n lab-docker0-client link set dev lo alias mini:lab:docker0:3a1b1f18 up
-ip netns exec lab-docker0-client sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-docker0-client sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 5. make bridge docker0 in machine
 #    It switches frames between the links that are its ports. With an address it is machine's
@@ -84,36 +88,39 @@ ip -n lab-docker0-machine link set dev uplink up
 ip -n lab-docker0-world address add 192.0.2.2/24 dev eth0
 ip -n lab-docker0-world link set dev eth0 up
 
-# 15. route default of web
+# 15. wait for the links
+#    The kernel finishes links and IPv6 addresses a moment after they are switched on.
+
+# 16. route default of web
 #    Whatever is on none of its own networks goes there.
 ip -n lab-docker0-web route add default via 172.17.0.1
 
-# 16. route default of client
+# 17. route default of client
 #    Whatever is on none of its own networks goes there.
 ip -n lab-docker0-client route add default via 172.17.0.1
 
-# 17. set net.ipv4.ip_forward of machine to 1
+# 18. set net.ipv4.ip_forward of machine to 1
 #    A namespace drops packets that are not for itself, unless it forwards them.
 ip netns exec lab-docker0-machine sysctl -q -w net.ipv4.ip_forward=1
 
-# 18. look, without nat
+# 19. look, without nat
 #    From client, world:80 by http: timeout. From world, 192.0.2.1:8080 by http: refused.
 # ip netns exec lab-docker0-client curl -m 1 http://192.0.2.2:80
 # ip netns exec lab-docker0-world curl -m 1 http://192.0.2.1:8080
 
-# 19. let machine hide 172.17.0.0/16 behind its own address
+# 20. let machine hide 172.17.0.0/16 behind its own address
 #    MASQUERADE writes the address of the outgoing link into what leaves, as the sender.
 #    Answers come back to it, and are given the old address again.
 ip netns exec lab-docker0-machine iptables -w -t nat -A POSTROUTING -s 172.17.0.0/16 '!' -o docker0 -j MASQUERADE
 
-# 20. make chain DOCKER in machine
+# 21. make chain DOCKER in machine
 #    One chain has all published ports. The hooks jump there for packets to any address of the
 #    namespace's own.
 ip netns exec lab-docker0-machine iptables -w -t nat -N DOCKER
 ip netns exec lab-docker0-machine iptables -w -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 ip netns exec lab-docker0-machine iptables -w -t nat -A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER
 
-# 21. publish 172.17.0.2:80 at 192.0.2.1:8080 of machine
+# 22. publish 172.17.0.2:80 at 192.0.2.1:8080 of machine
 #    DNAT writes another destination into packets, before they are routed. PREROUTING sees
 #    those from outside, OUTPUT those of the namespace itself.
 ip netns exec lab-docker0-machine iptables -w -t nat -A DOCKER -d 192.0.2.1/32 -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80

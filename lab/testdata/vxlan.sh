@@ -4,31 +4,35 @@ set -e
 
 # 1. make host host1
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-vxlan-host1
 ip -n lab-vxlan-host1 link set dev lo alias mini:lab:vxlan:3a1b1f18 up
-ip netns exec lab-vxlan-host1 sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-vxlan-host1 sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 2. make host host2
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-vxlan-host2
 ip -n lab-vxlan-host2 link set dev lo alias mini:lab:vxlan:3a1b1f18 up
-ip netns exec lab-vxlan-host2 sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-vxlan-host2 sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 3. make node a
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-vxlan-a
 ip -n lab-vxlan-a link set dev lo alias mini:lab:vxlan:3a1b1f18 up
-ip netns exec lab-vxlan-a sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-vxlan-a sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 4. make node b
 #    A network namespace has links, addresses, routes and rules of its own. What it copies from
-#    the machine's settings is set, so that a lab is the same everywhere.
+#    the machine's settings is set, so that a lab is the same everywhere. No address is
+#    doubted: nobody else has one.
 ip netns add lab-vxlan-b
 ip -n lab-vxlan-b link set dev lo alias mini:lab:vxlan:3a1b1f18 up
-ip netns exec lab-vxlan-b sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec lab-vxlan-b sysctl -q -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
 
 # 5. make bridge br1 in host1
 #    It switches frames between the links that are its ports. It needs no address for that.
@@ -87,18 +91,21 @@ ip -n lab-vxlan-host1 link set dev eth0 up
 ip -n lab-vxlan-host2 address add 192.0.2.2/24 dev eth0
 ip -n lab-vxlan-host2 link set dev eth0 up
 
-# 16. look, without tunnels
+# 16. wait for the links
+#    The kernel finishes links and IPv6 addresses a moment after they are switched on.
+
+# 17. look, without tunnels
 #    From host1, host2 by ping: ok. From a, b by ping: timeout.
 # ip netns exec lab-vxlan-host1 ping -c 1 -W 1 192.0.2.2
 # ip netns exec lab-vxlan-a ping -c 1 -W 1 10.0.0.2
 
-# 17. dig tunnel vxlan42 from host1 to 192.0.2.2
+# 18. dig tunnel vxlan42 from host1 to 192.0.2.2
 #    A VXLAN link packs whole Ethernet frames into UDP packets to port 4789 of the other end.
 #    They are 50 bytes longer, so that there is room for 1450 bytes inside.
 ip -n lab-vxlan-host1 link add vxlan42 mtu 1450 type vxlan id 42 local 192.0.2.1 remote 192.0.2.2 dstport 4789
 ip -n lab-vxlan-host1 link set dev vxlan42 master br1 up
 
-# 18. dig tunnel vxlan42 from host2 to 192.0.2.1
+# 19. dig tunnel vxlan42 from host2 to 192.0.2.1
 #    A VXLAN link packs whole Ethernet frames into UDP packets to port 4789 of the other end.
 #    They are 50 bytes longer, so that there is room for 1450 bytes inside.
 ip -n lab-vxlan-host2 link add vxlan42 mtu 1450 type vxlan id 42 local 192.0.2.2 remote 192.0.2.1 dstport 4789
