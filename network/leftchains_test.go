@@ -53,6 +53,30 @@ func TestForeignJumps(t *testing.T) {
 	}
 }
 
+// TestWhoUses: a rule with mini's tag that is on no record is not called somebody's.
+func TestWhoUses(t *testing.T) {
+	for _, backend := range backends {
+		t.Run(backend, func(t *testing.T) {
+			w := newWorld(t, backend, "0")
+			def, ctx, ipt := w.find(Bridge), context.Background(), w.m.opt.IPTables
+			w.must(w.m.Up(ctx, def, nil))
+			w.sh(ipt + " -t nat -A DOCKER -p tcp --dport 99 -m comment --comment mini:0123456789ab:gone -j RETURN; " + ipt + " -A DOCKER-CT -i foo0 -j DROP")
+			w.must(w.m.Down(ctx, def, nil))
+			said := strings.Join(w.notices, "\n")
+			for _, want := range []string{
+				"chain DOCKER of table nat stays: a rule with mini's tag uses it that is not on record here\n  delete the rule, if no other mini, with another --root, needs it: ",
+				"chain DOCKER-CT of table filter stays: somebody else uses it\n  delete his rule, if it is not needed: ",
+			} {
+				if !strings.Contains(said, want) {
+					t.Errorf("it does not say %q:\n%s", want, said)
+				}
+			}
+			w.sh(ipt + " -t nat -F DOCKER; " + ipt + " -F DOCKER-CT")
+			w.must(w.m.Down(ctx, def, nil))
+		})
+	}
+}
+
 // TestForeignJumpsGoLater: a network that is not up is taken down once more.
 func TestForeignJumpsGoLater(t *testing.T) {
 	for _, backend := range backends {

@@ -57,20 +57,65 @@ func (m *Manager) reloadPlan(ctx context.Context, n *Network, mk *mark) (plan.Pl
 	if err != nil {
 		return p, err
 	}
-	p.Add(m.forwardSteps(n)...)
-	p.Add(repair...)
-	for _, v6 := range mk.ruleFamilies() {
-		base := firewall.Base(mk.Prefix, m.owner, v6).Rules
-		p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
+	if n.HasIPv4() && !isOn(forward4) || n.HasIPv6() && !isOn(forward6) {
+		p.Add(m.forwardSteps(n)...)
 	}
-	p.Add(m.remakeSteps(n, mk)...)
-	p.Add(replug...)
-	for _, ep := range eps {
-		if len(ep.Rules) > 0 {
-			p.Add(m.stepRepublish(&ep))
+	p.Add(repair...)
+	if !m.jumpsStand(mk) {
+		for _, v6 := range mk.ruleFamilies() {
+			base := firewall.Base(mk.Prefix, m.owner, v6).Rules
+			p.Add((&ruleSteps{m: m, tried: true}).userJump(base[len(base)-1], base[len(base)-2].Rule))
 		}
 	}
-	return p, nil
+	well, err := m.isWell(ctx, n, mk)
+	if err != nil {
+		return p, err
+	}
+	if !well {
+		p.Add(m.remakeSteps(n, mk)...)
+	}
+	p.Add(replug...)
+	republish, err := m.republishSteps(ctx, eps)
+	p.Add(republish...)
+	return p, err
+}
+
+// isWell tells whether doctor finds nothing wrong with what a network has beside its
+// rules and containers.
+func (m *Manager) isWell(ctx context.Context, n *Network, mk *mark) (bool, error) {
+	d, recorded := &doctor{m: m, ctx: ctx}, mk.Index
+	var err error
+	if d.h, err = m.host(); err != nil {
+		return false, err
+	}
+	if d.links, err = d.h.LinkList(); err != nil {
+		return false, linkErr("listing", "links", err)
+	}
+	if err := d.checkNetwork(&ward{n: n, mk: mk}); err != nil {
+		return false, err
+	}
+	return mk.Index == recorded && !slices.ContainsFunc(d.found, isWrong), nil
+}
+
+// republishSteps are for containers that lack rules of their ports.
+func (m *Manager) republishSteps(ctx context.Context, eps []Endpoint) (steps []plan.Step, err error) {
+	var rules []firewall.Rule
+	for _, ep := range eps {
+		rules = append(rules, ep.Rules...)
+	}
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	listing, err := m.fw().Listing(ctx, firewall.NeedV6(nil, rules))
+	if err != nil {
+		return nil, err
+	}
+	for _, ep := range eps {
+		if slices.ContainsFunc(ep.Rules, func(r firewall.Rule) bool { return !m.stands(listing, r) }) {
+			steps = append(steps, m.stepRepublish(&ep))
+		}
+	}
+	return steps, nil
 }
 
 // repairSteps gives the steps that put back what is missing of the shared chains

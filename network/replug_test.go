@@ -43,8 +43,8 @@ func TestReloadAfterTheBridgeIsGone(t *testing.T) {
 				works("after up")
 				steps.Reset()
 				w.must(w.m.Reload(context.Background(), n, plan.Explainer(&steps)))
-				if strings.Contains(steps.String(), "plug veth") {
-					t.Errorf("plugged in though nothing hung loose:\n%s", steps.String())
+				if steps.Len() > 0 {
+					t.Errorf("steps though nothing was missing:\n%s", steps.String())
 				}
 				w.leavesNothing(n, a, b)
 			})
