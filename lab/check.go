@@ -79,15 +79,18 @@ func (c *checker) fail(at []any, format string, a ...any) {
 	c.found = append(c.found, problem{at, fmt.Sprintf(format, a...)})
 }
 
-var (
-	placeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`)
-	linkName  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
+// Patterns of names. They are compiled when they are needed: mini's start must not pay for them.
+const (
+	placeName = `^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`
+	linkName  = `^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`
 )
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 func (c *checker) places() {
 	add := func(name string, p Place, section string) {
 		at := []any{section, name}
-		if !placeName.MatchString(name) {
+		if !matches(placeName, name) {
 			c.fail(at, "bad name %q: want up to 20 of a-z, 0-9 and -", name)
 		}
 		if c.find(name) != nil {
@@ -168,7 +171,7 @@ func (c *checker) link(p *place, name string, at ...any) {
 	s := p.space()
 	switch {
 	case name == "": // that it is missing was said
-	case !linkName.MatchString(name):
+	case !matches(linkName, name):
 		c.fail(at, "bad interface name %q: want up to 15 letters, digits, _, . and -", name)
 	case name == "lo" || slices.Contains(s.links, name):
 		c.fail(at, "%s has an interface %s already", s.name, name)

@@ -187,7 +187,7 @@ func (l *Labs) clear(ctx context.Context, name string, spaces []string, observe 
 
 // Find gives the topology of a lab that is up.
 func (l *Labs) Find(name string) (*Topology, error) {
-	if !placeName.MatchString(name) {
+	if !matches(placeName, name) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, name)
 	}
 	r, err := l.load(name)

@@ -90,8 +90,8 @@ func TestParseNames(t *testing.T) {
 
 func TestBuiltins(t *testing.T) {
 	files, err := builtin.ReadDir("builtin")
-	if err != nil || len(files) != len(builtins) {
-		t.Errorf("%d files, %v; want %d", len(files), err, len(builtins))
+	if err != nil || len(files) != len(Builtins()) {
+		t.Errorf("%d files, %v; want %d", len(files), err, len(Builtins()))
 	}
 	for _, name := range Builtins() {
 		lab, _, err := Builtin(name)

@@ -94,7 +94,7 @@ func (l *Labs) drop(name string) error {
 
 // lock says that this process builds, checks or removes the lab. The file stays: to remove it would race with the next holder.
 func (l *Labs) lock(name string) (unlock func(), err error) {
-	if !placeName.MatchString(name) {
+	if !matches(placeName, name) {
 		return nil, fmt.Errorf("bad name of a lab: %q: want up to 20 of a-z, 0-9 and -", name)
 	}
 	if err := os.MkdirAll(l.dir(), 0o755); err != nil {

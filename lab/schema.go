@@ -23,7 +23,7 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) map[string]any {
 		s["items"] = schemaOf(t.Elem(), withoutDoc(tag))
 	case reflect.Map:
 		s["type"], s["additionalProperties"] = "object", schemaOf(t.Elem(), "")
-		s["propertyNames"] = map[string]any{"pattern": map[string]string{"place": placeName.String(), "link": linkName.String()}[tag.Get("keys")]}
+		s["propertyNames"] = map[string]any{"pattern": map[string]string{"place": placeName, "link": linkName}[tag.Get("keys")]}
 	case reflect.Int:
 		s["type"] = "integer"
 	default:

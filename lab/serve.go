@@ -1,14 +1,15 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,9 +50,9 @@ func (b *builder) listen(l listen) (server io.Closer, answer func(), err error) 
 			return err
 		}
 		c, err := net.Listen("tcp", at)
-		server, answer = c, func() { answerTCP(c) }
+		server, answer = c, func() { answerTCP(c, sayLine) }
 		if l.proto == "http" {
-			answer = func() { answerHTTP(c) }
+			answer = func() { answerTCP(c, sayPage) }
 		}
 		return err
 	})
@@ -68,26 +69,38 @@ func client(a net.Addr) string {
 }
 
 // answerTCP tells each client its address. It ends when the listener is closed.
-func answerTCP(l net.Listener) {
+func answerTCP(l net.Listener, speak func(net.Conn, string) error) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		// A client that is gone needs no answer.
-		_, _ = fmt.Fprintln(c, client(c.RemoteAddr()))
-		c.Close()
+		go func() {
+			defer c.Close()
+			// A client that is gone, or says nothing for too long, needs no answer.
+			if c.SetDeadline(time.Now().Add(patience)) == nil {
+				_ = speak(c, client(c.RemoteAddr()))
+			}
+		}()
 	}
 }
 
-func answerHTTP(l net.Listener) {
-	// It ends with an error, always: the listener was closed.
-	_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil {
-			fmt.Fprintln(w, a.Addr().Unmap().WithZone(""))
-		}
-	}))
+func sayLine(c net.Conn, text string) error {
+	_, err := fmt.Fprintln(c, text)
+	return err
+}
+
+// sayPage answers a request in HTTP/1.0, whatever it asks for.
+func sayPage(c net.Conn, text string) error {
+	lines := bufio.NewScanner(io.LimitReader(c, 1<<16))
+	for lines.Scan() && lines.Text() != "" {
+		continue // the request's head
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s\n", len(text)+1, text)
+	return err
 }
 
 func answerUDP(c net.PacketConn) {

@@ -3,7 +3,6 @@ package lab
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -51,7 +50,7 @@ func badValue(v reflect.Value, tag reflect.StructTag, key any) string {
 	}
 	pattern, enum := tag.Get("pattern"), tag.Get("enum")
 	switch {
-	case pattern != "" && !regexp.MustCompile(pattern).MatchString(v.String()):
+	case pattern != "" && !matches(pattern, v.String()):
 		return fmt.Sprintf("bad %v %q: want what matches %s", key, v, pattern)
 	case enum != "" && !slices.Contains(strings.Split(enum, ","), v.String()):
 		return fmt.Sprintf("bad %v %q: want one of %s", key, v, strings.ReplaceAll(enum, ",", ", "))
