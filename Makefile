@@ -4,6 +4,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 PREFIX   ?= /usr/local
 FUZZTIME ?= 10s
 ROUNDS   ?= 3
+# Integration tests wait more than they compute.
+PARALLEL ?= 4
 # Pinned, so that a new release cannot fail a build that passed.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
@@ -54,11 +56,11 @@ unit: ## run the unit tests
 
 integration: ## run the tests of the built binary in private hosts (root)
 	@echo '== integration tests'
-	go test -count=1 -timeout=20m ./integration/...
+	go test -count=1 -timeout=20m -parallel=$(PARALLEL) ./integration/...
 
 integration-nftables: ## run those of networks once more with the firewall driver nftables (root)
 	@echo '== integration tests of networks, nftables'
-	@MINI_TEST_BACKEND=nftables go test -count=1 -timeout=20m -run "^($(NETWORKTESTS))$$" ./integration
+	@MINI_TEST_BACKEND=nftables go test -count=1 -timeout=20m -parallel=$(PARALLEL) -run "^($(NETWORKTESTS))$$" ./integration
 
 race: ## run all tests under the race detector (needs a C compiler)
 	@echo '== race detector'
