@@ -84,6 +84,36 @@ func TestLabsSideBySide(t *testing.T) {
 	wantOut(t, h.Run("lab", "down", "one-left", "two"), "one-left\ntwo")
 }
 
+// TestLabListsDisturbNobody lists labs all the time while one is built and taken away.
+func TestLabListsDisturbNobody(t *testing.T) {
+	t.Parallel()
+	h := labHost(t)
+	file := writeFile(t, h, "one.yaml", cableLab, 0o644)
+	stop, done := make(chan struct{}), make(chan string)
+	go func() {
+		bad := ""
+		for {
+			select {
+			case <-stop:
+				done <- bad
+				return
+			default:
+			}
+			if r := h.Run("lab", "ls"); r.Code != 0 || strings.Contains(r.Stdout, "broken") {
+				bad = r.String()
+			}
+		}
+	}()
+	for range 20 {
+		must(t, h.Run("lab", "up", file))
+		must(t, h.Run("lab", "down", "one"))
+	}
+	close(stop)
+	if bad := <-done; bad != "" {
+		t.Errorf("a list while a lab is built:\n%s", bad)
+	}
+}
+
 // TestLabCheckSeesFaults breaks a lab and expects that the check says so.
 func TestLabCheckSeesFaults(t *testing.T) {
 	t.Parallel()
@@ -261,6 +291,7 @@ func TestLabBadInput(t *testing.T) {
 	fails(t, h.Run("lab", "check", "veth"), 1, "Error: lab veth is not up")
 	file := writeFile(t, h, "bad.yaml", "nodes: {a: {}}\nlinks:\n  - {a: \"a:eth0 10.0.0.1/33\", b: \"z:eth0\"}\n", 0o644)
 	fails(t, h.Run("lab", "up", file), 1, file+`:3:9: bad address "10.0.0.1/33"`, file+`:3:34: no host or node "z": there are a`)
+	wantOut(t, h.Exec("find", h.State, "-path", "*labs*"), "") // none of these has left a file
 	must(t, h.Run("lab", "up", "veth"))
 	fails(t, h.Run("lab", "up", "veth"), 1, "Error: lab veth is up already: take it away with 'mini lab down veth' first")
 	must(t, h.Run("lab", "down", "veth"))

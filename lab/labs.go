@@ -124,6 +124,9 @@ func (l *Labs) makeRoom(ctx context.Context, name string, spaces []string) error
 
 // Down takes a lab away. Processes that run in it are ended when force is set, and are an error otherwise.
 func (l *Labs) Down(ctx context.Context, name string, force bool, observe plan.Observer) error {
+	if matches(placeName, name) && !l.isKnown(name) {
+		return fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
 	unlock, err := l.lock(name)
 	if err != nil {
 		return err
@@ -218,14 +221,14 @@ func (l *Labs) Check(ctx context.Context, t *Topology) ([]Result, error) {
 		return nil, err
 	}
 	defer b.s.close()
+	if err := l.missing(b.m); err != nil {
+		return nil, err
+	}
 	unlock, err := l.lock(t.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if err := l.missing(b.m); err != nil {
-		return nil, err
-	}
 	r, err := l.load(t.Name)
 	if err != nil {
 		return nil, err

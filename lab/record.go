@@ -92,7 +92,11 @@ func (l *Labs) drop(name string) error {
 	return errors.Join(errs...)
 }
 
-// lock says that this process builds, checks or removes the lab. The file stays: to remove it would race with the next holder.
+// whole is a lock on a whole file.
+func whole() *unix.Flock_t { return &unix.Flock_t{Type: unix.F_WRLCK} }
+
+// lock says that this process builds, checks or removes the lab. It ends with the process, see F_OFD_SETLK in
+// fcntl(2): unlike flock(2) it can be asked for without being taken. The file stays: to remove it would race with the next holder.
 func (l *Labs) lock(name string) (unlock func(), err error) {
 	if !matches(placeName, name) {
 		return nil, fmt.Errorf("bad name of a lab: %q: want up to 20 of a-z, 0-9 and -", name)
@@ -104,14 +108,36 @@ func (l *Labs) lock(name string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking lab %s: %w", name, err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, whole()); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 			return nil, fmt.Errorf("lab %s %w", name, ErrBusy)
 		}
 		return nil, fmt.Errorf("locking lab %s: %w", name, err)
 	}
 	return func() { f.Close() }, nil
+}
+
+// isLocked says that somebody holds the lab's lock.
+func (l *Labs) isLocked(name string) bool {
+	f, err := os.Open(l.path(name, ".lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	q := whole()
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, q) == nil && q.Type != unix.F_UNLCK
+}
+
+// isKnown says that there may be something of the lab: a name that was mistyped leaves no lock.
+func (l *Labs) isKnown(name string) bool {
+	for _, s := range []string{".json", ".tmp"} {
+		if _, err := os.Lstat(l.path(name, s)); err == nil {
+			return true
+		}
+	}
+	spaces, err := names("lab-" + name + "-")
+	return err != nil || slices.ContainsFunc(spaces, func(s string) bool { return l.isOurs(name, s) })
 }
 
 // Status is a lab that there is.
@@ -132,30 +158,33 @@ func (l *Labs) List() ([]Status, error) {
 	var out []Status
 	for _, f := range files {
 		if name, ok := strings.CutSuffix(f.Name(), ".json"); ok {
-			out = append(out, l.status(name))
+			if s, ok := l.status(name); ok {
+				out = append(out, s)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
-// status says what has become of one lab.
-func (l *Labs) status(name string) Status {
-	s := Status{Name: name, State: Broken}
-	unlock, err := l.lock(name)
-	if err == nil {
-		defer unlock()
+// status says what has become of one lab. It is not ok when there is none any more.
+func (l *Labs) status(name string) (s Status, ok bool) {
+	s = Status{Name: name, State: Broken}
+	for range 2 {
+		r, err := l.load(name)
+		if err != nil || r == nil {
+			return s, err != nil
+		}
+		s.Created, s.Topology = r.Created, r.Topology
+		switch {
+		case r.State == Up:
+			s.State = Up
+			return s, true
+		case l.isLocked(name):
+			s.State = Building
+			return s, true
+		}
+		// It is broken, or was finished between the two looks: then the record says so now.
 	}
-	r, bad := l.load(name)
-	if bad != nil || r == nil {
-		return s
-	}
-	s.Created, s.Topology = r.Created, r.Topology
-	switch {
-	case r.State == Up:
-		s.State = Up
-	case err != nil: // somebody holds the lock
-		s.State = Building
-	}
-	return s
+	return s, true
 }
