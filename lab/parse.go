@@ -13,7 +13,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // ParseError is a fault of a topology and where in the file it is.
@@ -30,8 +32,17 @@ func (e *ParseError) Error() string {
 // Parse reads a topology from YAML and checks it. File is what errors call it, and its base name
 // without the extension is the lab's name unless the topology has one. The error is one
 // [*ParseError], or several that are joined.
-func Parse(file string, data []byte) (*Topology, error) {
-	t := &Topology{}
+func Parse(file string, data []byte) (t *Topology, err error) {
+	defer func() {
+		// The YAML library has slips: it must not take its caller with it.
+		if p := recover(); p != nil {
+			t, err = nil, &ParseError{file, 1, 1, fmt.Sprintf("no YAML that can be read: %v", p)}
+		}
+	}()
+	if err := plainYAML(file, data); err != nil {
+		return nil, err
+	}
+	t = &Topology{}
 	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
 	if err := d.Decode(t); err != nil {
 		return nil, yamlError(file, err)
@@ -49,6 +60,23 @@ func Parse(file string, data []byte) (*Topology, error) {
 		t.Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	}
 	return t, locate(file, root, t.problems())
+}
+
+// maxSize is more than a topology that a person can read.
+const maxSize = 1 << 20
+
+// plainYAML refuses what topologies do without: anchors and aliases let a short file stand for an endless one.
+func plainYAML(file string, data []byte) error {
+	if len(data) > maxSize {
+		return &ParseError{file, 1, 1, fmt.Sprintf("too long: %d bytes, want %d at most", len(data), maxSize)}
+	}
+	for _, t := range lexer.Tokenize(string(data)) {
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.MergeKeyType:
+			return &ParseError{file, t.Position.Line, t.Position.Column, "anchors, aliases and merges (&, *, <<) are not supported: write it out, or put quotes around it"}
+		}
+	}
+	return nil
 }
 
 // yamlError turns an error of the YAML library into ours.
