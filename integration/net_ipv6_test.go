@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/minirt/mini/integration/host"
 )
@@ -224,23 +223,12 @@ func TestIPv6AddressChangesHands(t *testing.T) {
 	t.Parallel()
 	eachSix(t, func(t *testing.T, h *host.Host, _ bool) {
 		peer := runIdle(t, h, "peer", "--net", "red")
-		ask := func() error {
-			_, err := getIn(h, peer, "http://[fd00:1::9]:9/", 10*time.Millisecond)
-			if !isRefused(err) {
-				return fmt.Errorf("the peer: %w", err)
-			}
-			if _, err = getFrom(h, host.Inside, "http://[fd00:1::9]:9/", 10*time.Millisecond); !isRefused(err) {
-				return fmt.Errorf("the host: %w", err)
-			}
-			return nil
-		}
 		for i := range 6 {
 			name := fmt.Sprint("owner", i)
 			runIdle(t, h, name, "--net", "red", "--ip6", "fd00:1::9", "--mac-address", fmt.Sprintf("02:00:00:00:00:%02x", i))
-			begin := time.Now()
-			host.Eventually(t, patience, ask)
-			if took := time.Since(begin); took > 100*time.Millisecond {
-				t.Errorf("owner %d was reached after %v", i, took)
+			took, usual := timeToReach(t, h, peer, "fd00:1::9"), timeToReach(t, h, peer, "fd00:1::1")
+			if took > within+usual {
+				t.Errorf("owner %d was reached after %v; exchanges take %v", i, took, usual)
 			}
 			must(t, h.Run("rm", "-f", name))
 		}

@@ -27,7 +27,7 @@ func TestProcessSecurity(t *testing.T) {
 		{"seccomp filter", field("Seccomp"), "Seccomp:2"},
 		{"open files", "ls /proc/1/fd; true", "0\n1\n2"},
 		{"first process", "echo $$; readlink /proc/1/exe; cat /proc/1/comm; true", "1\n/bin/busybox\nsh"},
-		{"own processes only", "ls /proc | grep -c '^[0-9]'", "3"}, // sh, ls, grep
+		{"own processes only", "set -- /proc/[0-9]*; echo $#", "1"},
 		{"umask", "umask", "0022"},
 		{"no mount", "mount -t tmpfs x /tmp 2>/dev/null || echo refused", "refused"},
 		{"no new namespaces", "unshare -m true 2>/dev/null || echo refused", "refused"},

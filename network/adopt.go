@@ -125,7 +125,7 @@ func (n *Network) reserve(ip netip.Addr) {
 // addresses gives the addresses of a link, without those of IPv6 that every link
 // has of its own.
 func addresses(h *netlink.Handle, link netlink.Link, family int) ([]netip.Prefix, error) {
-	list, err := h.AddrList(link, family)
+	list, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(link, family) })
 	if err != nil {
 		return nil, linkErr("listing the addresses of", link.Attrs().Name, err)
 	}

@@ -213,7 +213,7 @@ func (d *doctor) takeIn() (err error) {
 	if d.shared, err = m.chainState(); err != nil {
 		return err
 	}
-	if d.links, err = d.h.LinkList(); err != nil {
+	if d.links, err = dump(d.h.LinkList); err != nil {
 		return linkErr("listing", "links", err)
 	}
 	v6 := d.shared.Stage6 != "" || d.shared.MadeUser6 || firewall.NeedV6(d.shared.Left, nil)

@@ -79,7 +79,7 @@ func (p *wired) bridgeInside(h *netlink.Handle, link netlink.Link) (gaps []gap, 
 }
 
 func hasDefault(h *netlink.Handle, link netlink.Link, family int) (bool, error) {
-	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+	routes, err := listRoutes(h, family, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
 	if err != nil {
 		return false, linkErr("listing the container's routes of", link.Attrs().Name, err)

@@ -220,7 +220,7 @@ func (d *doctor) checkGateway(w *ward, link netlink.Link, a netip.Prefix) error 
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return nil // it comes with the link
 	}
-	routes, err := d.h.RouteListFiltered(familyOf(a.Addr()), &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
+	routes, err := listRoutes(d.h, familyOf(a.Addr()), &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
 	if err != nil {
 		return linkErr("listing routes of", w.mk.Bridge, err)

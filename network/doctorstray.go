@@ -119,7 +119,7 @@ func (d *doctor) checkStrayLink(l netlink.Link) {
 // checkHeldRoutes looks for routes that hold the subnets of ptp networks which are not
 // up. The metric tells whose they are: of a network here, or of a stray.
 func (d *doctor) checkHeldRoutes() error {
-	routes, err := d.h.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
+	routes, err := listRoutes(d.h, netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
 	if err != nil {
 		return fmt.Errorf("listing the host's unreachable routes: %w", err)
 	}

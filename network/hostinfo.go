@@ -62,7 +62,7 @@ func (m *Manager) onLinkRoutesOf(own *Network, family int, skip func(netlink.Lin
 	if err != nil {
 		return nil, err
 	}
-	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := listRoutes(h, family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's routes: %w", err)
 	}
@@ -172,7 +172,7 @@ func (m *Manager) defaultRouteMTU(family int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	routes, err := h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil},
+	routes, err := listRoutes(h, family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 	if err != nil {
 		return 0, fmt.Errorf("looking for the default route: %w", err)

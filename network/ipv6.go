@@ -109,7 +109,7 @@ func (m *Manager) listeners() []string {
 	if err != nil {
 		return nil
 	}
-	links, err := h.LinkList()
+	links, err := dump(h.LinkList)
 	if err != nil {
 		return nil
 	}

@@ -36,7 +36,8 @@ func (w *world) reached(ns *os.File, ip string) time.Duration {
 }
 
 // TestAddressChangesHands: who has the former owner in its neighbour cache reaches
-// the new one at once.
+// the new one within 100 ms, not counting what an exchange with an address that
+// is well known takes at the same time.
 func TestAddressChangesHands(t *testing.T) {
 	for name, macs := range map[string][2]string{
 		"own MAC addresses": {"02:00:00:00:0a:0a", "02:00:00:00:0b:0b"},
@@ -52,9 +53,14 @@ func TestAddressChangesHands(t *testing.T) {
 				defer host.Close()
 				for i := range 10 {
 					b := w.startAt(n, fmt.Sprint("owner", i), ip, macs[i%2])
-					for who, ns := range map[string]*os.File{"a neighbour": peer.ns, "the host": host} {
-						if took := w.reached(ns, ip); took > 100*time.Millisecond {
-							t.Errorf("%s reaches owner %d after %v", who, i, took)
+					for _, who := range []struct {
+						name  string
+						ns    *os.File
+						knows string
+					}{{"a neighbour", peer.ns, n.Gateway.String()}, {"the host", host, w.addr(peer)}} {
+						took, usual := w.reached(who.ns, ip), w.reached(who.ns, who.knows)
+						if took > 100*time.Millisecond+usual {
+							t.Errorf("%s reaches owner %d after %v; an exchange takes %v", who.name, i, took, usual)
 						}
 					}
 					w.stop(b)

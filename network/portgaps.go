@@ -17,7 +17,7 @@ type cabled struct {
 // toldMACs gives the MAC addresses that bridges were told are behind a port, by the
 // port's index: those that they did not learn from packets.
 func toldMACs(h *netlink.Handle) (map[int][]string, error) {
-	all, err := h.NeighList(0, unix.AF_BRIDGE)
+	all, err := dump(func() ([]netlink.Neigh, error) { return h.NeighList(0, unix.AF_BRIDGE) })
 	if err != nil {
 		return nil, fmt.Errorf("listing the addresses behind bridges' ports: %w", err)
 	}
@@ -65,7 +65,7 @@ func (c *container) portGaps(h *netlink.Handle, mk *mark, at cabled) (gaps []gap
 
 // handedOver tells whether the filters of [container.stepHandOver] are in place.
 func (ep *Endpoint) handedOver(h *netlink.Handle, at cabled) (bool, error) {
-	filters, err := h.FilterList(at.host, netlink.HANDLE_MIN_INGRESS)
+	filters, err := dump(func() ([]netlink.Filter, error) { return h.FilterList(at.host, netlink.HANDLE_MIN_INGRESS) })
 	if err != nil {
 		return false, linkErr("listing the filters of", ep.HostLink, err)
 	}

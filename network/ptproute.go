@@ -45,7 +45,7 @@ func (m *Manager) stepPtpRoute(ep *Endpoint, at place) plan.Step {
 // container that had the address before, and is about to be gone.
 func (ep *Endpoint) takeRoute(h *netlink.Handle, link netlink.Link, at place) error {
 	want := ptpRoute(link, at)
-	routes, err := h.RouteListFiltered(familyOf(at.ip), &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: want.Dst}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+	routes, err := listRoutes(h, familyOf(at.ip), &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: want.Dst}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 	if err != nil {
 		return linkErr("listing routes beside", ep.HostLink, err)
 	}
@@ -63,7 +63,7 @@ func (ep *Endpoint) takeRoute(h *netlink.Handle, link netlink.Link, at place) er
 
 // hasRoute tells whether the main table leads to dst by the link.
 func hasRoute(h *netlink.Handle, link netlink.Link, dst netip.Prefix) (bool, error) {
-	routes, err := h.RouteListFiltered(familyOf(dst.Addr()), &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index, Dst: ipNet(dst)},
+	routes, err := listRoutes(h, familyOf(dst.Addr()), &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index, Dst: ipNet(dst)},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF|netlink.RT_FILTER_DST)
 	return len(routes) > 0, linkErr("listing routes of", link.Attrs().Name, err)
 }

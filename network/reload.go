@@ -88,7 +88,7 @@ func (m *Manager) isWell(ctx context.Context, n *Network, mk *mark) (bool, error
 	if d.h, err = m.host(); err != nil {
 		return false, err
 	}
-	if d.links, err = d.h.LinkList(); err != nil {
+	if d.links, err = dump(d.h.LinkList); err != nil {
 		return false, linkErr("listing", "links", err)
 	}
 	if err := d.checkNetwork(&ward{n: n, mk: mk}); err != nil {

@@ -165,7 +165,7 @@ func TestOutputLeftOpenIsAnError(t *testing.T) {
 func TestStart(t *testing.T) {
 	t.Parallel()
 	h := New(t)
-	p := h.Start(Command{Args: []string{"sh", "-c", "echo ready; trap 'exit 4' TERM; while :; do sleep 0.01; done"}})
+	p := h.Start(Command{Args: []string{"sh", "-c", "trap 'exit 4' TERM; echo ready; while :; do sleep 0.01; done"}})
 	Eventually(t, 5*time.Second, func() error {
 		if p.Stdout() != "ready\n" {
 			return fmt.Errorf("got %q", p.Stdout())
@@ -175,15 +175,12 @@ func TestStart(t *testing.T) {
 	if r := p.Wait(0); r.Err == nil {
 		t.Errorf("it has ended: %v", r)
 	}
-	Eventually(t, 5*time.Second, func() error { // the trap may come after the line
-		if err := p.Signal(syscall.SIGTERM); err != nil {
-			return err
-		}
-		if r := p.Wait(100 * time.Millisecond); r.Code != 4 && r.Code != 143 {
-			return fmt.Errorf("%v", r)
-		}
-		return nil
-	})
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if r := p.Wait(5 * time.Second); r.Code != 4 {
+		t.Errorf("want exit code 4: %v", r)
+	}
 	h.Start(Command{Args: []string{"sleep", "1000"}}) // the cleanup kills it
 }
 
