@@ -128,9 +128,8 @@ exec %[2]s "$@"
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		// By a program, see TestWithoutRoot.
+		must(t, h.Exec("sh", "-c", `printf %s "$1" >"$2" && chmod 755 "$2"`, "sh", script, path))
 	}
 }
 
